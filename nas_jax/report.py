@@ -1,0 +1,392 @@
+"""The report of a run: one HTML page, and a few lines for the terminal.
+
+The page is made of the files in the run's folder alone, shows what is there
+and a dash where nothing is, and refers to nothing outside itself.
+"""
+
+from collections.abc import Mapping, Sequence
+import html
+import json
+import os
+import pathlib
+import shlex
+from typing import Any
+
+from nas_jax import plot
+from nas_jax import progress
+from nas_jax import records
+from nas_jax import statistics
+
+_STYLE = """
+:root{color-scheme:light dark;--ink:#1f2328;--dim:#636c76;--line:#d8dee4;
+--page:#fff;--soft:#f6f8fa}
+@media screen and (prefers-color-scheme:dark){:root{--ink:#e6edf3;--dim:#9aa4af;
+--line:#30363d;--page:#0d1117;--soft:#161b22}}
+body{margin:0 auto;padding:24px 20px 60px;max-width:920px;color:var(--ink);
+background:var(--page);font:15px/1.5 system-ui,"Segoe UI",sans-serif}
+h1{font-size:26px;margin:0}h2{font-size:19px;margin:36px 0 8px}
+h3{font-size:15px;margin:18px 0 4px}p{margin:8px 0}
+.dim,figcaption{color:var(--dim)}figcaption{font-size:13px}
+figure,.wide{margin:8px 0;overflow-x:auto}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+th,td{padding:4px 14px 4px 0;border-bottom:1px solid var(--line);
+text-align:left;vertical-align:top}
+th{font-weight:600;vertical-align:bottom}.n{text-align:right}
+td.n,tr>:first-child{white-space:nowrap}
+pre,code{font:12.5px/1.45 ui-monospace,monospace}
+pre{background:var(--soft);padding:10px;border-radius:6px;overflow-x:auto}
+td code{display:block;max-height:4.4em;overflow:auto;overflow-wrap:anywhere}
+.verdict{border-left:4px solid var(--line);padding-left:12px}
+summary{cursor:pointer;font-weight:600;margin:14px 0 6px}
+@media print{body{max-width:none;padding:0}svg{max-width:100%;height:auto}
+h2,h3{break-after:avoid}
+td code{max-height:none}figure,tr{break-inside:avoid}
+.wide,figure,pre{overflow:visible}pre{white-space:pre-wrap}}
+"""
+_ALWAYS = ('validation_accuracy', 'test_accuracy')
+_COLUMNS = _ALWAYS + ('test_error_percent', 'num_params', 'multiply_adds')
+_NAMES = {
+    'num_params': 'parameters', 'num_test': 'test images',
+    'multiply_adds': 'multiply-adds', 'test_error_percent': 'test error',
+    'num_children': 'children', 'num_trained': 'children trained',
+    'num_failed': 'children failed', 'search_seconds': 'search',
+    'compile_seconds': 'of it compiling', 'train_seconds': 'of it training',
+    'random_search_seconds': 'random search', 'total_seconds': 'total',
+    'retrain_seconds': 'retraining the result', 'memory_gib': 'memory, GiB',
+    'random_retrain_seconds': "retraining random search's",
+}
+# What decides, first of all, and whether more of it is better.
+_MEASURES = (('test_accuracy', True), ('test_perplexity', False),
+             ('validation_accuracy', True), ('validation_perplexity', False))
+
+
+def write(workdir: str | os.PathLike) -> pathlib.Path:
+  """Writes report.html of a run, finished or not.
+
+  Args:
+    workdir: the run's folder. Read are config.json, summary.json, and
+      history.jsonl, training.jsonl and genotype.json there and in
+      random_search/; each may be missing.
+
+  Returns:
+    The path of the page.
+
+  Raises:
+    ValueError: a file is not JSON.
+  """
+  folder = pathlib.Path(workdir)
+  config, summary = _json(folder, 'config'), _json(folder, 'summary')
+  name = summary.get('experiment') or config.get('experiment') or 'search'
+  flags = config.get('flags') or {}
+  dataset, seed, scale = (_show(summary.get(k, flags.get(k)), k)
+                          for k in ('dataset', 'seed', 'scale'))
+  mine, other = _load(folder), _load(folder / 'random_search')
+  title = f'{name} on {dataset}'
+  body = [
+      f'<h1>{_esc(title)}</h1><p class="dim">architecture search, seed '
+      f'{_esc(seed)}, scale {_esc(scale)}</p>',
+      _results(name, summary, mine),
+      '<h2>Search</h2>',
+      _figure(plot.search_curve(mine['history'], other['history'], name),
+              'Every child by its reward. The band is what random search finds '
+              'with as many children, over all orders of those it drew; it '
+              'closes where all of them are drawn.'),
+      _pairs(summary.get('search') or {}),
+      _architectures(mine['genotype'], other['genotype']),
+      '<h2>Retraining</h2>',
+      _figure(plot.training_curve(mine['training'], other['training'], name)),
+      _children(mine['history']),
+      _costs(summary.get('cost') or {}),
+      _appendix(config, summary),
+  ]
+  page = (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+          '<meta name="viewport" content="width=device-width">'
+          f'<title>{_esc(title)}</title><style>{_STYLE}</style></head>'
+          f'<body>{"".join(body)}</body></html>\n')
+  path = folder / 'report.html'
+  temporary = folder / 'report.html.tmp'
+  temporary.write_text(page, 'utf-8')
+  os.replace(temporary, path)
+  return path
+
+
+def table(rows: Sequence[Sequence[Any]]) -> str:
+  """Rows of values as aligned text; the first row is the header.
+
+  A column of numbers stands to the right; None is a dash.
+  """
+  cells = [['-' if c is None else str(c) for c in row] for row in rows]
+  if len({len(row) for row in cells}) > 1:
+    raise ValueError(f'rows have {sorted({len(r) for r in cells})} columns')
+  columns = []
+  for column in zip(*cells):
+    width = max(map(len, column))
+    number = all(c in '-–' or c.lstrip('+-.')[:1].isdigit()
+                 for c in column[1:])
+    columns.append([c.rjust(width) if number else c.ljust(width)
+                    for c in column])
+  return '\n'.join('  '.join(row).rstrip() for row in zip(*columns))
+
+
+def terminal_summary(
+    summary: Mapping[str, Any], report_path: str | os.PathLike
+) -> str:
+  """A few lines for the end of a run: what it found, beside what, for what."""
+  name = summary.get('experiment') or 'search'
+  rows = _systems(name, summary)
+  keys = [k for k in _keys([r for _, r in rows]) if k in (
+      *_ALWAYS, 'num_params', 'test_perplexity', 'validation_perplexity')]
+  grid = [['', *(_label(k) for k in keys)]]
+  grid += [[who, *(_show(r.get(k), k) for k in keys)] for who, r in rows]
+  search, cost = summary.get('search') or {}, summary.get('cost') or {}
+  head = [name, f'on {_show(summary.get("dataset"))},',
+          f'seed {_show(summary.get("seed"), "seed")},',
+          f'scale {_show(summary.get("scale"))}']
+  spent = [f'{_show(search.get("num_children"))} children',
+           f'{_show(search.get("num_trained"))} trained',
+           f'{_show(search.get("num_failed"))} failed']
+  spent += [f'{_label(k)} {_show(cost[k], k)}'
+            for k in ('search_seconds', 'total_seconds') if k in cost]
+  lines = [' '.join(head), table(grid), _verdict(summary), ', '.join(spent)]
+  text = '\n'.join(lines).replace('–', '-')  # Any terminal has this one.
+  return f'{text}\nreport: {os.fspath(report_path)}'
+
+
+def _json(folder: pathlib.Path, name: str, default: Any = None) -> Any:
+  path = folder / f'{name}.json'
+  return records.read_json(path) if path.exists() else default or {}
+
+
+def _load(folder: pathlib.Path) -> dict[str, Any]:
+  return {'history': records.read(folder / 'history.jsonl'),
+          'training': records.read(folder / 'training.jsonl'),
+          'genotype': _json(folder, 'genotype')}
+
+
+def _systems(name, summary) -> list[tuple[str, Mapping[str, Any]]]:
+  return [(name, summary.get('result') or {}),
+          ('random search', summary.get('random_search') or {}),
+          ('k-nearest neighbours', summary.get('knn') or {})]
+
+
+def _keys(results: Sequence[Mapping[str, Any]]) -> list[str]:
+  """The columns of the results: the usual ones, then whatever else is said."""
+  found = dict.fromkeys(k for r in results for k in r)
+  usual = () if any('perplexity' in k for k in found) else (
+      *_ALWAYS, 'num_params')
+  return ([k for k in _COLUMNS if k in found or k in usual]
+          + [k for k in found if k not in _COLUMNS])
+
+
+def _results(name, summary, mine) -> str:
+  parts = ['<h2>Result</h2>']
+  rows = _systems(name, summary)
+  keys = _keys([r for _, r in rows])
+  at = keys.index('test_accuracy') + 1 if 'test_accuracy' in keys else 0
+  num_test = rows[0][1].get('num_test')
+  head = ['', *(_label(k) for k in keys)]
+  if at:
+    head.insert(at + 1, '95 % interval')
+  grid = []
+  for who, result in rows:
+    cells = [_show(result.get(k), k) for k in keys]
+    if at:
+      cells.insert(at, _interval(
+          result.get('test_accuracy'), result.get('num_test', num_test)))
+    equal = ', equal budget' if who == 'random search' else ''
+    grid.append([who + equal, *cells])
+  parts.append(_grid([head, *grid]))
+  parts.append(f'<p class="verdict">{_esc(_verdict(summary))}</p>')
+  if not summary:
+    rewards = [r['reward'] for r in mine['history']]
+    best = f', the best with reward {max(rewards):.4f}' if rewards else ''
+    parts.append(f'<p>{len(rewards)} children so far{best}.</p>')
+  return ''.join(parts)
+
+
+def _verdict(summary: Mapping[str, Any]) -> str:
+  """Whether the search beat random search, and how little that says."""
+  if not summary.get('result'):
+    return 'This run has no result yet.'
+  result, other = summary['result'], summary.get('random_search')
+  if not other:
+    return 'There is no random search at equal budget to compare with.'
+  both = [(k, more) for k, more in _MEASURES
+          if result.get(k) is not None and other.get(k) is not None]
+  if not both:
+    return 'The result and random search share no measure to compare by.'
+  (key, more), *_ = both
+  a, b = result[key], other[key]
+  how = ('tied with' if a == b else
+         'beat' if (a > b) == more else 'did not beat')
+  text = (f'In this one run the search {how} random search at equal budget: '
+          f'{_label(key)} {_show(a, key)} against {_show(b, key)}')
+  n = result.get('num_test')
+  if key == 'test_accuracy' and n:
+    images = round(abs(a - b) * n)
+    text += f', a difference of {images:,} of {n:,} test images'
+    (a0, a1), (b0, b1) = (statistics.wilson_interval(v, n) for v in (a, b))
+    apart = a0 > b1 or b0 > a1
+    text += (' (the 95 % intervals do not overlap)' if apart else
+             ' (the 95 % intervals overlap)')
+  return text + ('. One run with one seed is not evidence that one method is '
+                 'better than another: repeat both with other seeds.')
+
+
+def _architectures(genotype, other) -> str:
+  parts = ['<h2>Architecture</h2>', _cells(genotype)]
+  if other:
+    parts.append('<details><summary>The architecture of random search'
+                 f'</summary>{_cells(other)}</details>')
+  return ''.join(parts)
+
+
+def _cells(genotype) -> str:
+  """Drawn where it is made of cells, else written out."""
+  if not genotype:
+    return '<p>None is chosen yet.</p>'
+  kinds = [k for k in ('normal', 'reduce')
+           if isinstance(genotype, dict) and genotype.get(k)]
+  try:
+    drawn = [(k, plot.draw_cell(genotype, k)) for k in kinds]
+  except (TypeError, ValueError):  # Cells of another form.
+    drawn = []
+  text = f'<pre>{_esc(json.dumps(genotype))}</pre>'
+  if not drawn:
+    return text
+  names = {'normal': 'Normal cell', 'reduce': 'Reduction cell'}
+  return ''.join(f'<h3>{names[k]}</h3>{_figure(svg)}' for k, svg in drawn) + (
+      f'<details><summary>As text</summary>{text}</details>')
+
+
+def _children(history) -> str:
+  """The ten best architectures, and those that failed."""
+  groups: dict[str, list[Mapping[str, Any]]] = {}
+  for record in history:
+    groups.setdefault(json.dumps(record.get('genotype')), []).append(record)
+  failed = {g: rs for g, rs in groups.items() if _failed(rs[0])}
+  good = sorted((g for g in groups if g not in failed),
+                key=lambda g: -groups[g][0]['reward'])
+  metrics = list(dict.fromkeys(
+      k for g in good[:10] for k in groups[g][0].get('metrics') or {}
+      if k != 'failed'))[:5]
+  grid = [['child', 'round', 'reward', *map(_label, metrics), 'seconds',
+           'times', 'architecture']]
+  for g in good[:10]:
+    first = groups[g][0]
+    values = first.get('metrics') or {}
+    seconds = first.get('seconds') or {}
+    grid.append([_show(first.get('child')), _show(first.get('round')),
+                 f'{first["reward"]:.4f}',
+                 *(_show(values.get(k), k) for k in metrics),
+                 f'{sum(seconds.values()):.1f}' if seconds else '–',
+                 _show(len(groups[g])), _Code(g)])
+  parts = ['<h2>Best children</h2>',
+           _grid(grid) if good else '<p>None yet.</p>']
+  count = sum(map(len, failed.values()))
+  parts.append(f'<h2>Failed children</h2><p>{count:,} of {len(history):,} '
+               f'children failed, {len(failed):,} different architectures.</p>')
+  if failed:
+    most = sorted(failed, key=lambda g: -len(failed[g]))
+    parts.append(_grid([['child', 'times', 'architecture']] + [
+        [_show(failed[g][0].get('child')), _show(len(failed[g])), _Code(g)]
+        for g in most[:10]]))
+    if len(most) > 10:
+      parts.append(f'<p class="dim">and {len(most) - 10:,} more</p>')
+  return ''.join(parts)
+
+
+def _costs(cost: Mapping[str, Any]) -> str:
+  usual = [k for k in _NAMES if k.endswith('_seconds')]
+  usual.sort(key=lambda k: k == 'total_seconds')
+  keys = usual + [k for k in cost if k not in usual]
+  rows = [[_label(k), _show(cost.get(k)), _show(cost.get(k), k)] for k in keys]
+  return '<h2>Cost</h2>' + _grid([['', 'seconds', 'time'], *rows])
+
+
+def _appendix(config, summary) -> str:
+  """Hardware, the command, and all that no other part has shown."""
+  parts = ['<h2>Hardware</h2>', _pairs(summary.get('hardware') or {})]
+  if config.get('command'):
+    command = config['command']
+    command = command if isinstance(command, str) else shlex.join(command)
+    parts.append(f'<h2>To run it again</h2><pre>{_esc(command)}</pre>')
+  versions = (summary.get('versions') or {}) | (config.get('versions') or {})
+  rest = {k: v for k, v in summary.items() if k not in (
+      'experiment', 'dataset', 'seed', 'scale', 'result', 'random_search',
+      'knn', 'search', 'cost', 'hardware', 'versions')}
+  more = [('Other numbers', rest, False), ('Versions', versions, True),
+          ('Flags', config.get('flags') or {}, True)]
+  parts += [f'<details><summary>{name}</summary>{_pairs(values, exact)}'
+            '</details>' for name, values, exact in more if values]
+  return ''.join(parts)
+
+
+class _Code(str):
+  """A cell of a table that is code."""
+
+
+def _grid(rows: Sequence[Sequence[str]]) -> str:
+  """An HTML table; the first row is the header."""
+  numbers = [all(c[:1].isdigit() or c[:1] in '-–' for c in column[1:])
+             for column in zip(*rows)]
+  lines = []
+  for i, row in enumerate(rows):
+    tag = 'td' if i else 'th'
+    lines.append('<tr>' + ''.join(
+        f'<{tag}{" class=n" if number else ""}>'
+        + (f'<code>{_esc(c)}</code>' if isinstance(c, _Code) else _esc(c))
+        + f'</{tag}>' for c, number in zip(row, numbers)) + '</tr>')
+  return f'<div class="wide"><table>{"".join(lines)}</table></div>'
+
+
+def _pairs(values: Mapping[str, Any], exact: bool = False) -> str:
+  """An HTML table of names and values, as they are where `exact`."""
+  if not values:
+    return '<p>–</p>'
+  texts = {k: str(v) for k, v in values.items()} if exact else {
+      _label(k): _show(v, k) for k, v in values.items()}
+  rows = ''.join(f'<tr><th>{_esc(k)}</th><td>{_esc(v)}</td></tr>'
+                 for k, v in texts.items())
+  return f'<div class="wide"><table>{rows}</table></div>'
+
+
+def _figure(svg: str, caption: str = '') -> str:
+  caption = f'<figcaption>{_esc(caption)}</figcaption>' if caption else ''
+  return f'<figure>{svg}</figure>{caption}'
+
+
+def _failed(record: Mapping[str, Any]) -> bool:
+  return bool((record.get('metrics') or {}).get('failed'))
+
+
+def _interval(accuracy, n) -> str:
+  if accuracy is None or not n:
+    return '–'
+  low, high = statistics.wilson_interval(accuracy, n)
+  return f'{100 * low:.1f} to {100 * high:.1f} %'
+
+
+def _label(key: str) -> str:
+  return _NAMES.get(key, key.replace('_', ' '))
+
+
+def _show(value: Any, key: str = '') -> str:
+  """A value as its key wants it: percent, time, thousands; a dash for None."""
+  if value is None:
+    return '–'
+  if isinstance(value, bool) or not isinstance(value, (int, float)):
+    return value if isinstance(value, str) else json.dumps(value)
+  if key.endswith('accuracy') and 0 <= value <= 1:
+    return f'{100 * value:.2f} %'
+  if key.endswith('_percent'):
+    return f'{value:.2f} %'
+  if key.endswith('_seconds'):
+    return progress.duration(value)
+  if isinstance(value, int) or (value == int(value) and abs(value) >= 1000):
+    return f'{value:,.0f}' if key != 'seed' else str(value)
+  return f'{value:.4g}' if abs(value) < 1000 else f'{value:,.1f}'
+
+
+def _esc(text: str) -> str:
+  return html.escape(str(text))

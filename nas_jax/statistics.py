@@ -1,0 +1,101 @@
+"""What the numbers of one run can and cannot say."""
+
+from collections.abc import Sequence
+import math
+from statistics import NormalDist
+
+import numpy as np
+
+
+def best_so_far(rewards: Sequence[float]) -> np.ndarray:
+  """float64[T]: the best of the first 1, 2, ..., T rewards."""
+  return np.maximum.accumulate(_vector(rewards))
+
+
+def best_of_n_quantiles(
+    rewards: Sequence[float],
+    n_max: int,
+    quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+) -> np.ndarray:
+  """Quantiles of the best of n rewards drawn without replacement.
+
+  With the T rewards sorted, P(best of n <= r_(i)) = C(i, n) / C(T, n): what
+  random search finds with n children, over all orders in which the observed
+  children could have come. A quantile is the smallest reward whose
+  probability reaches it, so it is always one of the rewards.
+
+  Note: it is about the observed children only. The spread falls to nothing at
+  n = T, where every order has the same best; that is no certainty about
+  another random search.
+
+  Args:
+    rewards: float[T], of random search; a failed child counts.
+    n_max: the largest n, 1 <= n_max <= T.
+    quantiles: Q probabilities, each in (0, 1].
+
+  Returns:
+    float64[n_max, Q]; row n - 1 is about n children.
+
+  Raises:
+    ValueError: n_max or a quantile out of its range, a reward not finite.
+  """
+  ordered = np.sort(_vector(rewards))
+  total = len(ordered)
+  if not 1 <= n_max <= total:
+    raise ValueError(f'n_max is {n_max}, but there are {total} rewards')
+  if not all(0 < q <= 1 for q in quantiles):
+    raise ValueError(f'quantiles must lie in (0, 1], not {tuple(quantiles)}')
+  rank = np.arange(1, total + 1)
+  levels = np.asarray(quantiles) - 1e-12  # A sum of products rounds.
+  cdf = np.ones(total)
+  rows = []
+  for n in range(1, n_max + 1):
+    cdf = cdf * np.maximum(rank - n + 1, 0) / (total - n + 1)
+    rows.append(ordered[np.searchsorted(cdf, levels)])
+  return np.stack(rows)
+
+
+def wilson_interval(
+    accuracy: float, n: int, confidence: float = 0.95
+) -> tuple[float, float]:
+  """The interval of the true accuracy behind an accuracy on n images.
+
+  It speaks of the choice of test images alone: another seed of the training
+  moves the accuracy as well.
+
+  Args:
+    accuracy: correct answers / n, in [0, 1].
+    n: number of test images.
+    confidence: probability that the interval covers, in (0, 1).
+
+  Returns:
+    (low, high), both in [0, 1].
+
+  Raises:
+    ValueError: an argument out of its range.
+
+  Wilson, 1927. Probable inference, the law of succession, and statistical
+  inference.
+  """
+  if not 0 <= accuracy <= 1:
+    raise ValueError(f'accuracy must lie in [0, 1], not {accuracy}')
+  if n < 1:
+    raise ValueError(f'n must be at least 1, not {n}')
+  if not 0 < confidence < 1:
+    raise ValueError(f'confidence must lie in (0, 1), not {confidence}')
+  z = NormalDist().inv_cdf((1 + confidence) / 2)
+  shrink = 1 + z * z / n
+  center = (accuracy + z * z / (2 * n)) / shrink
+  half = z / shrink * math.sqrt(
+      accuracy * (1 - accuracy) / n + z * z / (4 * n * n))
+  return max(0.0, center - half), min(1.0, center + half)
+
+
+def _vector(rewards: Sequence[float]) -> np.ndarray:
+  values = np.asarray(rewards, np.float64)
+  if values.ndim != 1:
+    raise ValueError(f'rewards must be a vector, not of shape {values.shape}')
+  if not np.isfinite(values).all():
+    bad = values[~np.isfinite(values)][0]
+    raise ValueError(f'rewards must be finite, but one is {bad}')
+  return values

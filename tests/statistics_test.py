@@ -1,0 +1,80 @@
+"""Statistics against numbers worked out by hand."""
+
+from fractions import Fraction
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from nas_jax import statistics
+
+
+def test_best_so_far():
+  np.testing.assert_array_equal(
+      statistics.best_so_far([0.2, 0.1, 0.5, 0.5, 0.4, 0.7]),
+      [0.2, 0.2, 0.5, 0.5, 0.5, 0.7])
+  assert statistics.best_so_far([]).shape == (0,)
+
+
+def test_best_of_n_of_four():
+  # n = 1: P(best <= r) = 1/4, 2/4, 3/4, 1.   n = 2: 0, 1/6, 3/6, 1.
+  # n = 3: 0, 0, 1/4, 1.                      n = 4: 0, 0, 0, 1.
+  got = statistics.best_of_n_quantiles([3., 1., 4., 2.], 4, (0.1, 0.5, 0.9))
+  np.testing.assert_array_equal(
+      got, [[1, 2, 4], [2, 3, 4], [3, 4, 4], [4, 4, 4]])
+
+
+def test_best_of_n_counts_ties_once_each():
+  # Two of three are 0.5: a pair holds the 0.9 with probability 2/3.
+  got = statistics.best_of_n_quantiles([0.5, 0.9, 0.5], 2, (1 / 3, 0.34))
+  np.testing.assert_array_equal(got, [[0.5, 0.5], [0.5, 0.9]])
+
+
+def test_best_of_n_equals_enumeration():
+  rewards = [0.3, 0.1, 0.4, 0.1, 0.5, 0.9, 0.2]
+  levels = (0.1, 0.25, 0.5, 0.9, 1.0)
+  got = statistics.best_of_n_quantiles(rewards, 7, levels)
+  for n in range(1, 8):
+    best = sorted(max(c) for c in itertools.combinations(rewards, n))
+    for j, level in enumerate(levels):
+      rank = math.ceil(Fraction(str(level)) * len(best))
+      assert got[n - 1, j] == best[rank - 1]
+
+
+def test_best_of_many():
+  rewards = np.arange(1, 2001) / 2000
+  median = statistics.best_of_n_quantiles(rewards, 2000, (0.5,))[:, 0]
+  assert (np.diff(median) >= 0).all() and median[-1] == 1.0
+  # Nearly with replacement: median of the best of 10 is 0.5 ** (1 / 10).
+  assert median[9] == pytest.approx(0.5**0.1, abs=2e-3)
+
+
+def test_wilson_interval():
+  # z = 1.959964, z^2 = 3.841459. 90 of 100: the center is
+  # (0.9 + 0.019207) / 1.038415 = 0.885203, the half width
+  # 1.959964 / 1.038415 * sqrt(0.0009 + 0.0000960365) = 0.059567.
+  low, high = statistics.wilson_interval(0.9, 100)
+  assert low == pytest.approx(0.825636, abs=2e-6)
+  assert high == pytest.approx(0.944771, abs=2e-6)
+  # All right: low = n / (n + z^2).
+  low, high = statistics.wilson_interval(1.0, 10)
+  assert low == pytest.approx(10 / 13.841459, abs=1e-6) and high == 1.0
+  low, high = statistics.wilson_interval(0.0, 10)
+  assert low == pytest.approx(0.0, abs=1e-12)
+  assert high == pytest.approx(3.841459 / 13.841459, abs=1e-6)
+
+
+@pytest.mark.parametrize('call, said', [
+    (lambda: statistics.best_of_n_quantiles([1., 2.], 3), 'n_max is 3'),
+    (lambda: statistics.best_of_n_quantiles([1., 2.], 0), 'n_max is 0'),
+    (lambda: statistics.best_of_n_quantiles([1.], 1, (0.,)), 'quantiles'),
+    (lambda: statistics.best_so_far([float('nan')]), 'nan'),
+    (lambda: statistics.best_so_far([[1.]]), 'shape'),
+    (lambda: statistics.wilson_interval(98.5, 10), '98.5'),
+    (lambda: statistics.wilson_interval(0.5, 0), 'not 0'),
+    (lambda: statistics.wilson_interval(0.5, 9, 1.), 'confidence'),
+])
+def test_errors_name_the_value(call, said):
+  with pytest.raises(ValueError, match=said):
+    call()
