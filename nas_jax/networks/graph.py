@@ -1,0 +1,179 @@
+"""A network with a fixed architecture: a directed acyclic graph of modules.
+
+The graph is static and hashable. `GraphNet` runs it as one Flax module, hence
+as one XLA program; `blocks.py` runs the same nodes as separately compiled
+programs that all networks share.
+"""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+
+class Node(NamedTuple):
+  """One module and where its inputs come from."""
+  name: str  # of its parameters
+  module: nn.Module  # called as module(*inputs, train)
+  inputs: tuple[int, ...]  # value 0 is the image, value 1 + i is node i
+  # How deep in the network, in (0, 1]: its output is dropped with probability
+  # depth * progress * (1 - keep); 0 where nothing is dropped.
+  depth: float = 0.
+
+
+class Graph(NamedTuple):
+  """A network: nodes in topological order."""
+  nodes: tuple[Node, ...]
+  auxiliary: int | None  # the value of the auxiliary classifier, if any
+  drop_path_keep: float = 1.  # of the deepest path at the end of training
+
+
+class Variables(NamedTuple):
+  """Of a network: node name -> tree, {} for a node that has none."""
+  params: dict[str, Any]
+  batch_stats: dict[str, Any]
+
+
+class Logits(NamedTuple):
+  main: Array  # float[B, K]
+  auxiliary: Array | None  # float[B, K] in training with an auxiliary head
+
+
+class Value(NamedTuple):
+  """What a builder knows of a value of the graph."""
+  index: int
+  height: int
+  width: int
+  channels: int
+
+
+class Builder:
+  """Collects nodes while tracking the shape of every value."""
+
+  def __init__(self, image_shape: tuple[int, int, int]):
+    self.image = Value(0, *image_shape)
+    self.nodes: list[Node] = []
+
+  def add(self, name: str, module: nn.Module, inputs: list[Value],
+          shape: tuple[int, int, int], depth: float = 0.) -> Value:
+    """Appends a node whose output has `shape` = (height, width, channels)."""
+    self.nodes.append(
+        Node(name, module, tuple(v.index for v in inputs), depth))
+    return Value(len(self.nodes), *shape)
+
+  def finish(self, output: Value, auxiliary: Value | None = None,
+             drop_path_keep: float = 1.) -> Graph:
+    """The graph of what `output` and `auxiliary` read, `output` last."""
+    needed = {output.index} | ({auxiliary.index} if auxiliary else set())
+    for i in range(len(self.nodes), 0, -1):
+      if i in needed:
+        needed |= set(self.nodes[i - 1].inputs)
+    kept = [0] + sorted(needed - {0})
+    place = {old: new for new, old in enumerate(kept)}
+    nodes = tuple(
+        self.nodes[i - 1]._replace(
+            inputs=tuple(place[j] for j in self.nodes[i - 1].inputs))
+        for i in kept[1:])
+    return Graph(nodes, place[auxiliary.index] if auxiliary else None,
+                 drop_path_keep)
+
+
+class Sum(nn.Module):
+  """Adds its inputs, each float[B, H, W, F]."""
+
+  @nn.compact
+  def __call__(self, *inputs_and_train) -> Array:
+    *inputs, _ = inputs_and_train
+    return sum(inputs[1:], start=inputs[0])
+
+
+class Concat(nn.Module):
+  """Concatenates its inputs on the channels."""
+
+  @nn.compact
+  def __call__(self, *inputs_and_train) -> Array:
+    *inputs, _ = inputs_and_train
+    return jnp.concatenate(inputs, -1)
+
+
+class GraphNet(nn.Module):
+  """The whole graph as one Flax module.
+
+  Attributes:
+    graph: what to run.
+  """
+  graph: Graph
+
+  @nn.compact
+  def __call__(
+      self, images: Array, *, train: bool = False, progress: Array | float = 1.,
+      drop_key: Array | None = None,
+  ) -> Logits:
+    """Classifies images.
+
+    Args:
+      images: float[B, H, W, C], normalised.
+      train: batch statistics, dropped paths and the auxiliary head.
+      progress: fraction of the training done, in [0, 1]; scales drop path.
+      drop_key: one key; without it no path is dropped.
+
+    Returns:
+      `Logits`.
+    """
+    values = [images]
+    for i, node in enumerate(self.graph.nodes):
+      if i + 1 == self.graph.auxiliary and not (train or self.is_initializing()):
+        values.append(None)
+        continue
+      module = node.module.clone(parent=self, name=node.name)
+      y = module(*(values[j] for j in node.inputs), train)
+      if train and drop_key is not None and drops(self.graph, node):
+        y = drop_path(jax.random.fold_in(drop_key, i), y,
+                      keep_probability(self.graph, node, progress))
+      values.append(y)
+    auxiliary = values[self.graph.auxiliary] if (
+        train and self.graph.auxiliary) else None
+    return Logits(values[-1], auxiliary)
+
+
+def init(key: Array, net: Graph, image_shape: tuple[int, int, int]
+         ) -> Variables:
+  """Initial variables of a network, drawn on the host.
+
+  Args:
+    key: one key.
+    net: the graph.
+    image_shape: (H, W, C).
+  """
+  images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+  found = GraphNet(net).lazy_init(key, images, train=True)
+  return Variables(*(
+      {node.name: found.get(collection, {}).get(node.name, {})
+       for node in net.nodes} for collection in ('params', 'batch_stats')))
+
+
+def drops(graph: Graph, node: Node) -> bool:
+  """Whether drop path applies to this node's output."""
+  return node.depth > 0 and graph.drop_path_keep < 1
+
+
+def keep_probability(graph: Graph, node: Node, progress: Array | float):
+  """ScheduledDropPath: linear in depth and in time (1707.07012, A.7)."""
+  return 1. - progress * node.depth * (1. - graph.drop_path_keep)
+
+
+def drop_path(key: Array, x: Array, keep: Array | float) -> Array:
+  """Zeroes whole examples of a path, scales the rest by 1 / keep.
+
+  Args:
+    key: one key.
+    x: float[B, H, W, C].
+    keep: probability to keep, in (0, 1].
+
+  Reference: Larsson et al., FractalNet, arXiv 1605.07648, sec. 3.
+  """
+  mask = jax.random.bernoulli(key, keep, (x.shape[0], 1, 1, 1))
+  return jnp.where(mask, x / keep, 0.)

@@ -1,0 +1,137 @@
+"""The file that knows how many devices and hosts there are.
+
+References:
+  jax.pmap: one program per device, `axis_name` names the collective axis.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax.experimental import multihost_utils
+import jax.numpy as jnp
+import numpy as np
+
+Array = jax.Array
+BATCH_AXIS = 'batch'
+
+
+def pmap_batch(
+    fn: Callable[..., tuple[Any, Any]], *, num_sharded: int, num_devices: int
+) -> Callable[..., tuple[Any, Any]]:
+  """Splits the batch of a training step over devices.
+
+  Args:
+    fn: (state, *sharded, *replicated) -> (state, metrics). It must average
+      gradients, statistics and metrics over `BATCH_AXIS` itself, so that
+      every device returns the same.
+    num_sharded: how many arguments after the state have a batch axis; the
+      rest are the same on all devices.
+    num_devices: how many local devices to use.
+
+  Returns:
+    A function of the same arguments; batch axes are split, the results are
+    unstacked.
+
+  Raises:
+    ValueError: more devices than there are, or (when called) a batch that the
+      devices do not divide.
+  """
+  devices = local_devices(num_devices)
+  mapped: dict[int, Any] = {}
+
+  def run(state, *args):
+    sharded, replicated = args[:num_sharded], args[num_sharded:]
+    size = sharded[0].shape[0]
+    if size % num_devices:
+      raise ValueError(
+          f'a batch of {size} does not split over {num_devices} devices; '
+          f'choose a multiple of {num_devices}')
+    if len(args) not in mapped:
+      axes = (None,) + (0,) * num_sharded + (None,) * len(replicated)
+      mapped[len(args)] = jax.pmap(
+          fn, BATCH_AXIS, in_axes=axes, out_axes=(None, None),
+          devices=devices)
+    split = [
+        x.reshape(num_devices, size // num_devices, *x.shape[1:])
+        for x in sharded]
+    return mapped[len(args)](state, *split, *replicated)
+
+  return run
+
+
+def pmap_genomes(
+    fn: Callable[[Any, Array], Any], *, num_devices: int
+) -> Callable[[Any, Array], Any]:
+  """Scores each genome on one device: (shared, genomes[B, L]) -> tree[B].
+
+  Args:
+    fn: (shared, genome int32[L]) -> tree of arrays.
+    num_devices: how many local devices to use.
+
+  Returns:
+    A function of (shared, genomes int32[B, L]); B need not be a multiple of
+    the number of devices.
+
+  Raises:
+    ValueError: more devices than there are.
+  """
+  mapped = jax.pmap(
+      lambda shared, genomes: jax.lax.map(
+          lambda genome: fn(shared, genome), genomes),
+      in_axes=(None, 0), devices=local_devices(num_devices))
+
+  def run(shared, genomes):
+    size = genomes.shape[0]
+    rows = -(-size // num_devices)
+    # The last rows repeat the first genomes; their results are cut off.
+    padded = jnp.resize(genomes, (rows * num_devices, *genomes.shape[1:]))
+    results = mapped(
+        shared, padded.reshape(num_devices, rows, *genomes.shape[1:]))
+    return jax.tree.map(
+        lambda x: x.reshape(-1, *x.shape[2:])[:size], results)
+
+  return run
+
+
+def local_devices(num_devices: int) -> list[jax.Device]:
+  """The first `num_devices` devices of this host.
+
+  Raises:
+    ValueError: there are fewer.
+  """
+  devices = jax.local_devices()
+  if not 1 <= num_devices <= len(devices):
+    raise ValueError(f'{num_devices} devices asked for, this host has '
+                     f'{len(devices)} ({devices[0].platform})')
+  return devices[:num_devices]
+
+
+def host_slice(size: int, host: int | None = None, num_hosts: int | None = None
+               ) -> slice:
+  """The part of a batch of `size` proposals that this host scores.
+
+  Args:
+    size: B.
+    host: index of the host; by default this one.
+    num_hosts: by default all.
+
+  Raises:
+    ValueError: a batch that the hosts do not divide.
+  """
+  host = jax.process_index() if host is None else host
+  num_hosts = num_hosts or jax.process_count()
+  if size % num_hosts:
+    raise ValueError(f'a batch of {size} proposals does not split over '
+                     f'{num_hosts} hosts; choose a multiple of {num_hosts}')
+  share = size // num_hosts
+  return slice(host * share, (host + 1) * share)
+
+
+def gather(tree: Any) -> Any:
+  """Joins every host's slice into the whole batch, the same on all hosts."""
+  if jax.process_count() == 1:
+    return tree
+  return jax.tree.map(
+      lambda x: np.concatenate(multihost_utils.process_allgather(x, tiled=False)),
+      tree)

@@ -1,0 +1,12 @@
+"""Search strategies by name; the contract tests run every one of them."""
+
+from collections.abc import Callable
+
+from nas_jax import base
+from nas_jax.strategies import evolution
+from nas_jax.strategies import random_search
+
+STRATEGIES: dict[str, Callable[..., base.Strategy]] = {
+    'random_search': random_search.random_search,
+    'regularized_evolution': evolution.regularized_evolution,
+}

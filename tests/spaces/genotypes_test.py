@@ -1,0 +1,97 @@
+import copy
+import json
+
+import jax
+import pytest
+
+from nas_jax.spaces import cell
+from nas_jax.spaces import genotypes
+
+_GENOTYPE = genotypes.Genotype(
+    normal=(('sep_conv_3x3', 0), ('skip_connect', 1),
+            ('max_pool_3x3', 2), ('sep_conv_3x3', 0)),
+    normal_concat=(3,),
+    reduce=(('skip_connect', 0), ('skip_connect', 0)),
+    reduce_concat=(1, 2))
+_JSON = {
+    'normal': [['sep_conv_3x3', 0], ['skip_connect', 1],
+               ['max_pool_3x3', 2], ['sep_conv_3x3', 0]],
+    'normal_concat': [3],
+    'reduce': [['skip_connect', 0], ['skip_connect', 0]],
+    'reduce_concat': [1, 2],
+}
+
+
+def test_json_form():
+  assert genotypes.to_json(_GENOTYPE) == _JSON
+  assert genotypes.from_json(json.loads(json.dumps(_JSON))) == _GENOTYPE
+
+
+def test_other_tuples_are_lists():
+  assert genotypes.to_json(('a', 3, (None, 2.5))) == ['a', 3, [None, 2.5]]
+  assert genotypes.from_json(['a', 3, [None, 2.5]]) == ('a', 3, (None, 2.5))
+
+
+def test_files(tmp_path):
+  path = tmp_path / 'genotype.json'
+  genotypes.save(path, _GENOTYPE)
+  assert json.loads(path.read_text()) == _JSON
+  loaded = genotypes.load(path)
+  assert loaded == _GENOTYPE and isinstance(loaded, genotypes.Genotype)
+  hash(loaded)
+
+
+def test_a_loaded_genotype_is_in_its_space(tmp_path):
+  space = cell.space(cell.NASNET_OPERATIONS)
+  genome = space.sample(jax.random.key(0))
+  genotypes.save(tmp_path / 'g.json', space.genotype(genome))
+  assert (space.encode(genotypes.load(tmp_path / 'g.json')) == genome).all()
+
+
+@pytest.mark.parametrize('key, value, message', [
+    ('normal', None, "the genotype has no 'normal'"),
+    ('reduce_concat', None, "the genotype has no 'reduce_concat'"),
+    ('extra', 1, "unknown key 'extra', expected normal, normal_concat, reduce, "
+     'reduce_concat'),
+    ('normal', 3, 'normal is not a list: 3'),
+    ('reduce', [], 'reduce has 0 entries, expected two per node'),
+    ('reduce', [['a', 0]], 'reduce has 1 entries, expected two per node'),
+    ('normal', [['a', 0], 'b'],
+     "normal[1] is 'b', expected [operation, state]"),
+    ('normal', [['a', 0], [0, 'a']],
+     "normal[1] is [0, 'a'], expected [operation, state]"),
+    ('normal', [['a', True], ['a', 0]],
+     "normal[0] is ['a', True], expected [operation, state]"),
+    ('normal', [['a', 0], ['a', 2]],
+     'normal[1] reads state 2, but node 0 may read states 0..1'),
+    ('normal', [['a', 0], ['a', 1], ['a', -1], ['a', 0]],
+     'normal[2] reads state -1, but node 1 may read states 0..2'),
+    ('normal_concat', {}, 'normal_concat is not a list: {}'),
+    ('normal_concat', [], 'normal_concat is empty'),
+    ('normal_concat', [2, 4], 'normal_concat[1] is 4, expected a state 0..3'),
+    ('normal_concat', ['2'], "normal_concat[0] is '2', expected a state 0..3"),
+    ('reduce_concat', [2, 2], 'reduce_concat names a state twice: [2, 2]'),
+])
+def test_bad_files_are_refused_by_name_and_place(tmp_path, key, value, message):
+  bad = copy.deepcopy(_JSON)
+  bad[key] = value
+  if value is None:
+    del bad[key]
+  path = tmp_path / 'genotype.json'
+  path.write_text(json.dumps(bad))
+  with pytest.raises(ValueError) as e:
+    genotypes.load(path)
+  assert str(e.value) == f'{path}: {message}'
+
+
+def test_what_is_no_genotype_at_all(tmp_path):
+  path = tmp_path / 'genotype.json'
+  with pytest.raises(ValueError, match=f'cannot read {path}: No such file'):
+    genotypes.load(path)
+  path.write_text('{')
+  with pytest.raises(ValueError, match=f'^{path} is not a JSON file'):
+    genotypes.load(path)
+  path.write_text('3')
+  with pytest.raises(ValueError, match=(
+      f'^{path}: a genotype is an object or a list, got 3')):
+    genotypes.load(path)
