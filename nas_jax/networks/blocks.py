@@ -32,30 +32,24 @@ class Programs(NamedTuple):
 
 
 def compile_programs(
-    net: graph.Graph,
-    train_images: jax.ShapeDtypeStruct,
-    eval_images: jax.ShapeDtypeStruct,
-) -> Programs:
+    net: graph.Graph, batch_size: int, eval_batch_size: int) -> Programs:
   """Compiles what no network before has needed; safe in several threads.
 
   Args:
     net: the graph.
-    train_images: float[B, H, W, C], shape of a training batch.
-    eval_images: float[B', H, W, C], shape of an evaluation batch.
+    batch_size: examples per training step.
+    eval_batch_size: examples per evaluation step.
   """
-  programs = {kind: [] for kind in ('train', 'predict')}
-  for kind, images in (('train', train_images), ('predict', eval_images)):
-    shapes = [images]
-    for i, node in enumerate(net.nodes):
-      inputs = tuple(shapes[j] for j in node.inputs)
-      shapes.append(None)
-      if kind == 'predict' and i + 1 == net.auxiliary:
-        programs[kind].append(None)
-        continue
-      shapes[-1] = _output_shape(node.module, inputs)
-      variant = (node.module, inputs, graph.drops(net, node), 0 in node.inputs)
-      programs[kind].append(_compiled(kind, *variant))
-  return Programs(net, **{k: tuple(v) for k, v in programs.items()})
+  train, predict = [], []
+  for i, node in enumerate(net.nodes):
+    first = 0 in node.inputs
+    train.append(_compiled(
+        'train', node.module, graph.input_shapes(net, node, batch_size),
+        graph.drops(net, node), first))
+    predict.append(None if i + 1 == net.auxiliary else _compiled(
+        'predict', node.module,
+        graph.input_shapes(net, node, eval_batch_size), False, first))
+  return Programs(net, tuple(train), tuple(predict))
 
 
 def forward(
@@ -133,7 +127,6 @@ _lock = threading.Lock()
 def _compiled(kind: str, module: nn.Module, inputs: tuple, drop: bool,
               first: bool) -> Program:
   """Compiled by the first thread that asks, awaited by the others."""
-  drop = drop and kind == 'train'
   key = (kind, module, inputs, drop, first, jax.config.jax_default_device)
   with _lock:
     future = _cache.get(key)
@@ -153,7 +146,7 @@ def _compiled(kind: str, module: nn.Module, inputs: tuple, drop: bool,
 def _compile(kind, module, inputs, drop, first) -> Program:
   key, i, keep = jax.eval_shape(
       lambda: (jax.random.key(0), jnp.int32(0), jnp.float32(0)))
-  variables = jax.eval_shape(lambda key: _init(module, key, inputs), key)
+  variables = graph.variable_shapes(module, inputs)
   params = variables.get('params', {})
   stats = variables.get('batch_stats', {})
   if kind == 'predict':
@@ -189,16 +182,3 @@ def _compile(kind, module, inputs, drop, first) -> Program:
   lowered = jax.jit(forward).lower(params, stats, inputs, key, i, keep)
   y, pullback, _ = lowered.out_info
   return lowered.compile(), jax.jit(backward).lower(pullback, y).compile()
-
-
-def _init(module: nn.Module, key: Array, inputs: tuple) -> Any:
-  zeros = [jnp.zeros(x.shape, x.dtype) for x in inputs]
-  return module.init(key, *zeros, True)
-
-
-def _output_shape(module: nn.Module, inputs: tuple) -> jax.ShapeDtypeStruct:
-  def run(key):
-    variables = _init(module, key, inputs)
-    return module.apply(
-        variables, *(jnp.zeros(x.shape, x.dtype) for x in inputs), False)
-  return jax.eval_shape(run, jax.random.key(0))

@@ -51,16 +51,15 @@ def add_cell(
   operations = ops.TABLES[table]
 
   def add(scope, op, source, stride=1, depth=0.):
-    shape = (-(-source.height // stride), -(-source.width // stride), features)
+    shape = (*(-(-n // stride) for n in source.size), features)
     module = op(features=features, stride=stride, style=style)
     return builder.add(f'{name}_{scope}', module, [source], shape, depth)
 
   def enter():
     if previous is None:
       return last
-    if (previous.height, previous.width) != (last.height, last.width):
-      return add('enter0', ops.ReluFactorizedReduction, previous, 2)._replace(
-          height=last.height, width=last.width)
+    if previous.size != last.size:
+      return add('enter0', ops.ReluFactorizedReduction, previous, 2)
     if previous.channels != features:
       return add('enter0', ops.Conv, previous)
     return previous
@@ -82,11 +81,10 @@ def add_cell(
                       states[source], stride, 0. if same else depth))
     states.append(_combine(builder, f'{name}_node{n}', graph.Sum(), pair,
                            features))
-  height, width = states[-1].height, states[-1].width
   outputs = []
   for i in concat:
     state = states[i]
-    if (state.height, state.width) != (height, width):
+    if state.size != states[-1].size:
       state = add(f'output{i}', ops.FactorizedReduction, state, 2)
     elif state.channels != features:
       state = add(f'output{i}', ops.FactorizedReduction, state)
@@ -96,5 +94,4 @@ def add_cell(
 
 
 def _combine(builder, name, module, values, channels) -> Value:
-  shape = (values[0].height, values[0].width, channels)
-  return builder.add(name, module, values, shape)
+  return builder.add(name, module, values, (*values[0].size, channels))

@@ -5,11 +5,14 @@ as one XLA program; `blocks.py` runs the same nodes as separately compiled
 programs that all networks share.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from nas_jax.networks import initializers
 
 Array = jax.Array
 
@@ -19,6 +22,7 @@ class Node(NamedTuple):
   name: str  # of its parameters
   module: nn.Module  # called as module(*inputs, train)
   inputs: tuple[int, ...]  # value 0 is the image, value 1 + i is node i
+  shape: tuple[int, ...]  # of its output, without the batch
   # How deep in the network, in (0, 1]: its output is dropped with probability
   # depth * progress * (1 - keep); 0 where nothing is dropped.
   depth: float = 0.
@@ -26,6 +30,7 @@ class Node(NamedTuple):
 
 class Graph(NamedTuple):
   """A network: nodes in topological order."""
+  image_shape: tuple[int, int, int]  # (H, W, C)
   nodes: tuple[Node, ...]
   auxiliary: int | None  # the value of the auxiliary classifier, if any
   drop_path_keep: float = 1.  # of the deepest path at the end of training
@@ -45,24 +50,30 @@ class Logits(NamedTuple):
 class Value(NamedTuple):
   """What a builder knows of a value of the graph."""
   index: int
-  height: int
-  width: int
-  channels: int
+  shape: tuple[int, ...]  # (height, width, channels), or (classes,)
+
+  @property
+  def size(self) -> tuple[int, ...]:
+    return self.shape[:-1]
+
+  @property
+  def channels(self) -> int:
+    return self.shape[-1]
 
 
 class Builder:
   """Collects nodes while tracking the shape of every value."""
 
   def __init__(self, image_shape: tuple[int, int, int]):
-    self.image = Value(0, *image_shape)
+    self.image = Value(0, tuple(image_shape))
     self.nodes: list[Node] = []
 
   def add(self, name: str, module: nn.Module, inputs: list[Value],
-          shape: tuple[int, int, int], depth: float = 0.) -> Value:
-    """Appends a node whose output has `shape` = (height, width, channels)."""
+          shape: tuple[int, ...], depth: float = 0.) -> Value:
+    """Appends a node whose output has `shape`, without the batch."""
     self.nodes.append(
-        Node(name, module, tuple(v.index for v in inputs), depth))
-    return Value(len(self.nodes), *shape)
+        Node(name, module, tuple(v.index for v in inputs), shape, depth))
+    return Value(len(self.nodes), shape)
 
   def finish(self, output: Value, auxiliary: Value | None = None,
              drop_path_keep: float = 1.) -> Graph:
@@ -77,8 +88,8 @@ class Builder:
         self.nodes[i - 1]._replace(
             inputs=tuple(place[j] for j in self.nodes[i - 1].inputs))
         for i in kept[1:])
-    return Graph(nodes, place[auxiliary.index] if auxiliary else None,
-                 drop_path_keep)
+    return Graph(self.image.shape, nodes,
+                 place[auxiliary.index] if auxiliary else None, drop_path_keep)
 
 
 class Sum(nn.Module):
@@ -139,20 +150,37 @@ class GraphNet(nn.Module):
     return Logits(values[-1], auxiliary)
 
 
-def init(key: Array, net: Graph, image_shape: tuple[int, int, int]
-         ) -> Variables:
-  """Initial variables of a network, drawn on the host.
+def init(key: Array, net: Graph) -> Variables:
+  """Initial variables of a network, drawn on the host (`initializers.draw`).
 
   Args:
     key: one key.
     net: the graph.
-    image_shape: (H, W, C).
   """
-  images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-  found = GraphNet(net).lazy_init(key, images, train=True)
-  return Variables(*(
-      {node.name: found.get(collection, {}).get(node.name, {})
-       for node in net.nodes} for collection in ('params', 'batch_stats')))
+  params, stats = {}, {}
+  for i, node in enumerate(net.nodes):
+    drawn = initializers.draw(
+        key, i, variable_shapes(node.module, input_shapes(net, node, 1)))
+    params[node.name] = drawn.get('params', {})
+    stats[node.name] = drawn.get('batch_stats', {})
+  return Variables(params, stats)
+
+
+def input_shapes(net: Graph, node: Node, batch_size: int
+                 ) -> tuple[jax.ShapeDtypeStruct, ...]:
+  """What a node reads for a batch of images."""
+  return tuple(
+      jax.ShapeDtypeStruct(
+          (batch_size, *(net.nodes[i - 1].shape if i else net.image_shape)),
+          jnp.float32) for i in node.inputs)
+
+
+@functools.lru_cache(maxsize=None)
+def variable_shapes(module: nn.Module, inputs: tuple) -> dict[str, Any]:
+  """The variables of a module for inputs of these shapes."""
+  return jax.eval_shape(
+      lambda key, inputs: module.init(key, *inputs, True),
+      jax.random.key(0), inputs)
 
 
 def drops(graph: Graph, node: Node) -> bool:

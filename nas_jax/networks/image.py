@@ -73,13 +73,13 @@ def cifar_net(
     for i in range(num_cells + (stage > 0)):
       reduction = stage > 0 and i == 0
       if reduction and stage == stages - 1 and auxiliary:
-        if min(last.height, last.width) < 5:
+        if min(last.size) < 5:
           raise ValueError(
               'the auxiliary head pools 5 x 5 pixels but its input has '
-              f'{last.height} x {last.width}; train without it, or on larger '
+              f'{last.size[0]} x {last.size[1]}; train without it, or on larger '
               'images')
         second = builder.add('auxiliary', AuxiliaryHead(num_classes, style),
-                             [last], (1, 1, num_classes))
+                             [last], (num_classes,))
       previous, last = last, cells.add_cell(
           builder, previous, last, nodes=reduce if reduction else normal,
           concat=reduce_concat if reduction else normal_concat,
@@ -88,7 +88,7 @@ def cifar_net(
           style=style)
       index += 1
   output = builder.add('classifier', Classifier(num_classes, dropout_keep),
-                       [last], (1, 1, num_classes))
+                       [last], (num_classes,))
   return builder.finish(output, second, drop_path_keep)
 
 

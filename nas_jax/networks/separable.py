@@ -14,9 +14,9 @@ Array = jax.Array
 
 LOWERINGS = ('auto', 'grouped', 'merged', 'shifted')
 _NHWC = ('NHWC', 'HWIO', 'NHWC')
-# On XLA:CPU the dense kernel wins while it has at most this many entries
-# (benchmarks/separable_lowering.py).
-_MERGED_LIMIT = 64 * 1024
+# Up to so many channels the gradient of a depthwise kernel is fastest as the
+# diagonal of a dense one.
+_DIAGONAL_LIMIT = 64
 
 
 def separable(
@@ -49,7 +49,7 @@ def separable(
   if lowering not in LOWERINGS:
     raise ValueError(f'lowering is {lowering!r}, expected one of {LOWERINGS}')
   if lowering == 'auto':
-    lowering = _pick(depthwise.shape, pointwise.shape[1], stride)
+    lowering = _pick()
   if lowering == 'merged':
     kernel = depthwise[..., None] * pointwise
     return convolution(x, kernel, stride=stride, dilation=dilation)
@@ -77,66 +77,84 @@ def convolution(
       dimension_numbers=_NHWC)
 
 
-def _pick(shape: tuple[int, ...], features: int, stride: int) -> str:
-  """The fastest lowering measured on this backend."""
-  if jax.default_backend() != 'cpu':
-    return 'grouped'
-  size, _, channels = shape
-  if size * size * channels * features <= _MERGED_LIMIT or stride > 1:
-    return 'merged'
-  return 'shifted'
+def _pick() -> str:
+  """The fastest lowering measured on this backend, over the sizes in use.
+
+  Note: accelerators have not been measured; grouped is what their libraries
+  are written for.
+  """
+  return 'shifted' if jax.default_backend() == 'cpu' else 'grouped'
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def _shifted(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
   """Depthwise convolution as a sum of k * k shifted products."""
-  return _shifted_sum(x, kernel, stride, dilation)
+  return _shifted_forward(x, kernel, stride, dilation)[0]
 
 
 def _shifted_forward(x, kernel, stride, dilation):
-  return _shifted_sum(x, kernel, stride, dilation), (x, kernel)
+  padded = jnp.pad(x, ((0, 0), *_padding(x, kernel, stride, dilation), (0, 0)))
+  height, width = (-(-n // stride) for n in x.shape[1:3])
+  y = _sum_of_shifts(padded, kernel, stride, dilation, height, width)
+  return y, (x, kernel)
 
 
 def _shifted_backward(stride, dilation, residuals, cotangent):
-  """dx by shifts of the cotangent; dk with batch and channels exchanged."""
+  """dx by shifts of the cotangent, dk by one convolution."""
   x, kernel = residuals
-  if stride != 1:
-    _, pullback = jax.vjp(
-        lambda x, k: _shifted_sum(x, k, stride, dilation), x, kernel)
-    return pullback(cotangent)
-  dx = _shifted_sum(cotangent, kernel[::-1, ::-1], 1, dilation)
-  (top, bottom), (left, right) = _padding(x, kernel, 1, dilation)
-  padded = jnp.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
-  padded, cotangent = lax.optimization_barrier((padded, cotangent))
-  size, height, width = kernel.shape[0], x.shape[1], x.shape[2]
-  taps = [
-      jnp.einsum('bhwc,bhwc->c',
-                 padded[:, i * dilation:i * dilation + height,
-                        j * dilation:j * dilation + width], cotangent)
-      for i in range(size) for j in range(size)
-  ]
+  size = kernel.shape[0]
+  padding = _padding(x, kernel, stride, dilation)
+  # dx: the transposed convolution. The cotangent is spread by the stride and
+  # padded so that the flipped kernel covers every pixel of x.
+  reach = (size - 1) * dilation
+  config = [(0, 0, 0)]
+  for length, steps, (before, _) in zip(
+      x.shape[1:3], cotangent.shape[1:3], padding):
+    low = reach - before
+    spread = (steps - 1) * stride + 1
+    config.append((low, length + reach - low - spread, stride - 1))
+  spread = lax.pad(cotangent, jnp.zeros((), x.dtype), [*config, (0, 0, 0)])
+  dx = _sum_of_shifts(
+      spread, kernel[::-1, ::-1], 1, dilation, *x.shape[1:3])
+  # dk: a convolution with batch and channels exchanged gives the gradient of
+  # a dense kernel, [k, k, C, C], of which a depthwise one is the diagonal.
+  x, cotangent = lax.optimization_barrier((x, cotangent))
+  if x.shape[-1] <= _DIAGONAL_LIMIT:
+    dense = lax.conv_general_dilated(
+        x, cotangent, (dilation, dilation), padding,
+        rhs_dilation=(stride, stride),
+        dimension_numbers=('CHWN', 'IHWO', 'HWNC'))[:size, :size]
+    return dx, jnp.einsum('ijcc->ijc', dense)
+  padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+  taps = [jnp.einsum('bhwc,bhwc->c', window, cotangent)
+          for window in _windows(padded, size, stride, dilation,
+                                 *cotangent.shape[1:3])]
   return dx, jnp.stack(taps).reshape(kernel.shape)
 
 
 _shifted.defvjp(_shifted_forward, _shifted_backward)
 
 
-def _shifted_sum(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
-  (top, bottom), (left, right) = _padding(x, kernel, stride, dilation)
-  size = kernel.shape[0]
-  height, width = -(-x.shape[1] // stride), -(-x.shape[2] // stride)
-  padded = jnp.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+def _sum_of_shifts(padded, kernel, stride, dilation, height, width) -> Array:
+  """Sum over taps of kernel[tap] * shifted input, [B, height, width, C]."""
   # Without the barriers XLA:CPU fuses neighbouring convolutions into huge
   # recomputing loops.
   padded, kernel = lax.optimization_barrier((padded, kernel))
-  total = jnp.zeros((x.shape[0], height, width, x.shape[3]), x.dtype)
-  for i in range(size):
-    for j in range(size):
-      top, left = i * dilation, j * dilation
-      total += kernel[i, j] * padded[
-          :, top:top + (height - 1) * stride + 1:stride,
-          left:left + (width - 1) * stride + 1:stride]
+  size = kernel.shape[0]
+  windows = _windows(padded, size, stride, dilation, height, width)
+  taps = kernel.reshape(size * size, -1)
+  total = sum(tap * window for tap, window in zip(taps, windows))
   return lax.optimization_barrier(total)
+
+
+def _windows(padded, size, stride, dilation, height, width) -> list[Array]:
+  """What each of the k * k taps sees."""
+  return [
+      padded[:, top:top + (height - 1) * stride + 1:stride,
+             left:left + (width - 1) * stride + 1:stride]
+      for top in range(0, size * dilation, dilation)
+      for left in range(0, size * dilation, dilation)
+  ]
 
 
 def _padding(x, kernel, stride, dilation) -> list[tuple[int, int]]:

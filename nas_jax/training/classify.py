@@ -106,10 +106,7 @@ def compile_trainer(
   seconds = time.perf_counter() - start
 
   def init(key: Array) -> TrainState:
-    variables = graph.init(key, net, task.image_shape)
-    return TrainState(*variables, {
-        name: _optimizer(recipe).init(tree)
-        for name, tree in variables.params.items()})
+    return _start(graph.init(key, net), recipe)
 
   return Trainer(init, step, predict, seconds)
 
@@ -264,7 +261,7 @@ def _whole(net, recipe, task, num_devices):
         _normalise(task, images)).main
 
   state = jax.eval_shape(
-      lambda key: _abstract_state(key, net, recipe, task), jax.random.key(0))
+      lambda: _start(graph.init(jax.random.key(0), net), recipe))
   eval_shape = _images(recipe.eval_batch_size, task)
   compiled_predict = jax.jit(predict).lower(state, eval_shape).compile()
   if num_devices > 1:
@@ -278,11 +275,13 @@ def _whole(net, recipe, task, num_devices):
   return compiled_step, compiled_predict
 
 
-def _abstract_state(key, net, recipe, task):
-  variables = graph.init(key, net, task.image_shape)
-  return TrainState(*variables, {
-      name: _optimizer(recipe).init(tree)
-      for name, tree in variables.params.items()})
+def _start(variables: graph.Variables, recipe: recipes.Recipe) -> TrainState:
+  """The first state; its zeros come from the host, uncompiled."""
+  shapes = jax.eval_shape(lambda params: {
+      name: _optimizer(recipe).init(tree) for name, tree in params.items()
+  }, variables.params)
+  return TrainState(*variables, jax.tree.map(
+      lambda x: jnp.asarray(np.zeros(x.shape, x.dtype)), shapes))
 
 
 def _images(size: int, task: Task) -> jax.ShapeDtypeStruct:
@@ -290,10 +289,8 @@ def _images(size: int, task: Task) -> jax.ShapeDtypeStruct:
 
 
 def _blocks(net, recipe, task):
-  shape = lambda size: jax.ShapeDtypeStruct(
-      (size, *task.image_shape), jnp.float32)
   programs = blocks.compile_programs(
-      net, shape(recipe.batch_size), shape(recipe.eval_batch_size))
+      net, recipe.batch_size, recipe.eval_batch_size)
   prepare, normalise, head, update = _shared_programs(recipe, task)
 
   def step(state, images, labels, key, rate, progress):

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Searches cells on handwritten digits with regularized evolution, beside random
+# search; retrains and tests the best. Arguments go to the experiment.
+#   bash scripts/quickstart.sh [--workdir=DIR] [--seed=N] ...
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+install_extras "${NAS_JAX_EXTRAS:-}"
+exec "$VENV/bin/python" -m experiments.amoeba --workdir=runs/quickstart "$@"
