@@ -1,4 +1,4 @@
-"""AmoebaNet: regularized (aging) evolution of NASNet cells.
+r"""AmoebaNet: regularized (aging) evolution of NASNet cells.
 
 Real, Aggarwal, Huang, Le, AAAI 2019, arXiv 1802.01548. Published: 3.34 +- 0.06
 % test error on CIFAR-10 for AmoebaNet-A (N=6, F=36, 3.2M parameters) after
@@ -9,7 +9,11 @@ Real, Aggarwal, Huang, Le, AAAI 2019, arXiv 1802.01548. Published: 3.34 +- 0.06
       --data_dir=DIR --scale=small
 """
 
+import dataclasses
+import pathlib
+
 from experiments import flags
+from nas_jax import cells_on_images
 from nas_jax import workflow
 from nas_jax.strategies import evolution
 
@@ -27,17 +31,28 @@ SMALL = dict(
     final_num_cells=3, final_features=24, final_epochs=50,
     final_learning_rate=0.05, final_drop_path_keep=0.9,
     final_auxiliary_weight=0.)
-# The defaults of workflow.Settings are the published ones.
+# The defaults of the settings are the published ones.
 PAPER = dict(dataset='cifar10', num_finalists=20)
 SCALES = dict(smoke=SMOKE, small=SMALL, paper=PAPER)
 
-read_settings = flags.define_settings(workflow.Settings, SCALES)
+
+@dataclasses.dataclass(frozen=True)
+class Settings(cells_on_images.Settings):
+  """What the run depends on."""
+  population_size: int = 100  # the last so many children may be parents, P
+  sample_size: int = 25  # of which the best is the parent, S
+
+  def __post_init__(self):
+    super().__post_init__()
+    if self.population_size % self.children_per_round:
+      raise ValueError(
+          f'population_size {self.population_size} is not a multiple of '
+          f'children_per_round {self.children_per_round}')
 
 
-def main():
-  settings = read_settings()
-  return workflow.run(
-      flags.workdir_path(), settings,
+def main(workdir: pathlib.Path, settings: Settings):
+  return workflow.search_cells(
+      workdir, settings,
       lambda space: evolution.regularized_evolution(
           space, population_size=settings.population_size,
           sample_size=settings.sample_size,
@@ -46,4 +61,4 @@ def main():
 
 
 if __name__ == '__main__':
-  flags.run_main(main)
+  flags.run(main, Settings, SCALES)

@@ -1,8 +1,15 @@
 """The flags that experiments share, and how a main starts and stops."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
 import dataclasses
+import inspect
+import os
+import pathlib
+import re
+import signal
 import sys
+import threading
 import types
 import typing
 from typing import Any
@@ -12,71 +19,152 @@ from absl import flags
 from absl import logging
 
 from nas_jax import checkpoint
-from nas_jax import workdir
+from nas_jax import workdir as workdirs
 
-_WORKDIR = flags.DEFINE_string(
-    'workdir', None, 'Folder of the run; the same command resumes it.')
-_SCALE = flags.DEFINE_enum(
-    'scale', 'smoke', ['smoke', 'small', 'paper'],
-    'smoke: about a minute or two on two CPU cores; small: under an hour on '
-    'one GPU; paper: the published setting.')
+Scales = Mapping[str, Mapping[str, Any]]
+
+_GRACE_SECONDS = 3.
+_COMMENT = re.compile(r'^  (\w+): .*?  # (.*)$', re.MULTILINE)
+_DEFINE = {str: flags.DEFINE_string, int: flags.DEFINE_integer,
+           float: flags.DEFINE_float, bool: flags.DEFINE_boolean}
+# --help lists a flag under the module that asks for it, the main.
+flags.disclaim_key_flags()
 
 
-def define_settings(kind: type, scales: Mapping[str, Mapping[str, Any]]
-                    ) -> Callable[[], Any]:
-  """Defines one flag per field of a dataclass; unset ones follow --scale.
+def run(main: Callable[[pathlib.Path, Any], Any], kind: type, scales: Scales
+        ) -> None:
+  """Calls main(workdir, settings); whatever the user can mend is one line.
 
   Args:
-    kind: a frozen dataclass of settings.
-    scales: scale -> values of fields.
-
-  Returns:
-    A function that reads the flags into an instance.
+    main: the experiment.
+    kind: a frozen dataclass of settings, see `define`.
+    scales: see `define`.
   """
-  hints = typing.get_type_hints(kind)
+  define(kind, scales)
+  logging.set_verbosity(logging.WARNING)
+  for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, _interrupt)
+
+  def guarded(argv):
+    try:
+      with errors_in_one_line():
+        if len(argv) > 1:
+          raise ValueError(
+              f'unknown argument {argv[1]!r}: flags start with --')
+        workdir, settings = read(kind, scales)
+      with errors_in_one_line(workdir):
+        main(workdir, settings)
+    except SystemExit as e:
+      _end(str(e.code), 1)
+
+  app.run(guarded, flags_parser=_parse)
+
+
+@contextlib.contextmanager
+def errors_in_one_line(workdir: pathlib.Path | None = None) -> Iterator[None]:
+  """Exits with a line on what the user can mend; traces with --verbosity=1."""
+  try:
+    yield
+  except (ValueError, checkpoint.CheckpointError) as e:
+    _fail(str(e))
+  except OSError as e:
+    _fail(f'{e.filename or workdir}: {e.strerror or e}. Nothing finished is '
+          'lost: the same command goes on')
+  except KeyboardInterrupt as e:
+    _leave(*e.args or (signal.SIGINT,))
+
+
+def define(kind: type, scales: Scales,
+           values: flags.FlagValues = flags.FLAGS) -> None:
+  """Defines --workdir, --scale, and one flag per field of a dataclass.
+
+  Args:
+    kind: a frozen dataclass with a field `scale`; the comment on a field is
+      the help of its flag.
+    scales: scale -> values of fields that are not set; fields that `kind`
+      does not have are left out.
+    values: where they are defined.
+  """
+  flags.DEFINE_string(
+      'workdir', None, 'folder of the run; the same command resumes it',
+      flag_values=values)
+  helps, hints = help_of(kind), typing.get_type_hints(kind)
   for field in dataclasses.fields(kind):
-    values = ', '.join(f'{scale}: {chosen.get(field.name, field.default)}'
-                       for scale, chosen in scales.items())
+    text = helps[field.name]
+    if field.name == 'scale':
+      flags.DEFINE_enum('scale', next(iter(scales)), list(scales), text,
+                        flag_values=values)
+      continue
+    found = {scale: chosen.get(field.name, field.default)
+             for scale, chosen in scales.items()}
+    shown = ', '.join(f'{scale}: {value}' for scale, value in found.items())
+    if len(set(found.values())) == 1:
+      shown = str(next(iter(found.values())))
+    if shown != 'None':
+      text = f'{text} ({shown})'
     _DEFINE[_plain(hints[field.name])](
-        field.name, None, f'{field.name.replace("_", " ")} ({values})')
-
-  def read():
-    chosen = dict(scales[_SCALE.value])
-    chosen |= {field.name: flags.FLAGS[field.name].value
-               for field in dataclasses.fields(kind)
-               if flags.FLAGS[field.name].value is not None}
-    return kind(**chosen)
-
-  return read
+        field.name, None, text, flag_values=values)
 
 
-def workdir_path() -> str:
-  """The value of --workdir.
+def read(kind: type, scales: Scales, values: flags.FlagValues = flags.FLAGS
+         ) -> tuple[pathlib.Path, Any]:
+  """The workdir and the settings; what is not set follows --scale.
 
   Raises:
-    ValueError: it is not set.
+    ValueError: --workdir is not set, or the settings do not fit together.
   """
-  if not _WORKDIR.value:
+  names = [field.name for field in dataclasses.fields(kind)]
+  chosen = {k: v for k, v in scales[values.scale].items() if k in names}
+  chosen |= {k: values[k].value for k in names if values[k].value is not None}
+  if not values.workdir:
     raise ValueError('--workdir is not set: name the folder of the run, for '
                      'example --workdir=runs/first')
-  return _WORKDIR.value
+  return pathlib.Path(values.workdir), kind(**chosen)
 
 
-def run_main(main: Callable[[], Any]) -> None:
-  """Runs a main so that whatever the user can mend is one line."""
-  def guarded(argv):
-    if len(argv) > 1:
-      sys.exit(f'unknown argument {argv[1]!r}: flags start with --')
-    try:
-      main()
-    except (ValueError, checkpoint.CheckpointError) as e:
-      logging.debug('failed', exc_info=True)
-      sys.exit(f'error: {e}')
-    except KeyboardInterrupt:
-      sys.exit('interrupted; nothing finished is lost. To go on:\n  '
-               + workdir.command())
-  logging.set_verbosity(logging.WARNING)
-  app.run(guarded)
+def help_of(kind: type) -> dict[str, str]:
+  """The comments on the fields of a dataclass and of those it extends."""
+  return {name: text for part in reversed(kind.__mro__[:-1])
+          for name, text in _COMMENT.findall(inspect.getsource(part))}
+
+
+def _parse(argv: list[str]) -> list[str]:
+  try:
+    return flags.FLAGS(argv)
+  except flags.Error as e:
+    _fail(str(e).removesuffix(' Pass --helpshort or --helpfull to see help on '
+                              'flags.'))
+
+
+def _fail(message: str) -> None:
+  logging.debug('failed', exc_info=True)
+  sys.exit('error: ' + ' '.join(message.split('\n')))
+
+
+def _interrupt(number: int, frame: Any) -> None:
+  # A compilation in another thread cannot be stopped and may take minutes.
+  # Files are written as if the power could fail, so none is waited for.
+  timer = threading.Timer(_GRACE_SECONDS, _leave, [number])
+  timer.daemon = True
+  timer.start()
+  raise KeyboardInterrupt(number)
+
+
+def _leave(number: int) -> None:
+  _end('\ninterrupted; nothing finished is lost. To go on:\n  '
+       + workdirs.command(), 128 + number)
+
+
+def _end(message: str, status: int) -> None:
+  """Ends the process at once.
+
+  Its threads may be compiling, and its exit handlers may fail as it failed
+  itself, on a full disk for example.
+  """
+  print(message, file=sys.stderr)
+  sys.stdout.flush()
+  sys.stderr.flush()
+  os._exit(status)
 
 
 def _plain(hint: Any) -> type:
@@ -84,7 +172,3 @@ def _plain(hint: Any) -> type:
   if isinstance(hint, types.UnionType):
     hint, = (t for t in typing.get_args(hint) if t is not type(None))
   return hint
-
-
-_DEFINE = {str: flags.DEFINE_string, int: flags.DEFINE_integer,
-           float: flags.DEFINE_float, bool: flags.DEFINE_boolean}

@@ -60,6 +60,11 @@ def pmap_batch(
   return run
 
 
+def first_copy(tree: Any) -> Any:
+  """Of arrays that all devices hold alike, those of the first device."""
+  return jax.tree.map(lambda x: x.addressable_data(0), tree)
+
+
 def pmap_genomes(
     fn: Callable[[Any, Array], Any], *, num_devices: int
 ) -> Callable[[Any, Array], Any]:
@@ -133,5 +138,5 @@ def gather(tree: Any) -> Any:
   if jax.process_count() == 1:
     return tree
   return jax.tree.map(
-      lambda x: np.concatenate(multihost_utils.process_allgather(x, tiled=False)),
-      tree)
+      lambda x: np.concatenate(
+          multihost_utils.process_allgather(x, tiled=False)), tree)

@@ -38,7 +38,8 @@ pre{background:var(--soft);padding:10px;border-radius:6px;overflow-x:auto}
 td code{display:block;max-height:4.4em;overflow:auto;overflow-wrap:anywhere}
 .verdict{border-left:4px solid var(--line);padding-left:12px}
 summary{cursor:pointer;font-weight:600;margin:14px 0 6px}
-@media print{body{max-width:none;padding:0}svg{max-width:100%;height:auto}
+figure svg{max-width:100%;height:auto}
+@media print{body{max-width:none;padding:0}
 h2,h3{break-after:avoid}
 td code{max-height:none}figure,tr{break-inside:avoid}
 .wide,figure,pre{overflow:visible}pre{white-space:pre-wrap}}
@@ -54,10 +55,12 @@ _NAMES = {
     'random_search_seconds': 'random search', 'total_seconds': 'total',
     'retrain_seconds': 'retraining the result', 'memory_gib': 'memory, GiB',
     'random_retrain_seconds': "retraining random search's",
+    'std_best_reward': 'standard deviation', 'num_seeds': 'seeds',
 }
 # What decides, first of all, and whether more of it is better.
 _MEASURES = (('test_accuracy', True), ('test_perplexity', False),
-             ('validation_accuracy', True), ('validation_perplexity', False))
+             ('validation_accuracy', True), ('validation_perplexity', False),
+             ('mean_best_reward', True))
 
 
 def write(workdir: str | os.PathLike) -> pathlib.Path:
@@ -82,21 +85,21 @@ def write(workdir: str | os.PathLike) -> pathlib.Path:
                           for k in ('dataset', 'seed', 'scale'))
   mine, other = _load(folder), _load(folder / 'random_search')
   title = f'{name} on {dataset}'
+  over = summary.get('result')  # What it did not do needs no section then.
+  shown = lambda found, *parts: parts if found or not over else ()
   body = [
-      f'<h1>{_esc(title)}</h1><p class="dim">architecture search, seed '
-      f'{_esc(seed)}, scale {_esc(scale)}</p>',
-      _results(name, summary, mine),
-      '<h2>Search</h2>',
-      _figure(plot.search_curve(mine['history'], other['history'], name),
-              'Every child by its reward. The band is what random search finds '
-              'with as many children, over all orders of those it drew; it '
-              'closes where all of them are drawn.'),
-      _pairs(summary.get('search') or {}),
+      f'<h1>{_esc(title)}</h1><p class="dim">seed {_esc(seed)}, scale '
+      f'{_esc(scale)}</p>', _results(name, summary, mine),
+      *shown(mine['history'], '<h2>Search</h2>', _figure(
+          plot.search_curve(mine['history'], other['history'], name),
+          'Every child by its reward. The band is what random search finds '
+          'with as many children, over all orders of those it drew; it closes '
+          'at the last.'), _pairs(summary.get('search') or {})),
       _architectures(mine['genotype'], other['genotype']),
-      '<h2>Retraining</h2>',
-      _figure(plot.training_curve(mine['training'], other['training'], name)),
-      _children(mine['history']),
-      _costs(summary.get('cost') or {}),
+      *shown(mine['training'], '<h2>Retraining</h2>', _figure(
+          plot.training_curve(mine['training'], other['training'], name))),
+      *shown(mine['history'], _children(mine['history'])),
+      *shown(summary.get('cost'), _costs(summary.get('cost') or {})),
       _appendix(config, summary),
   ]
   page = (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
@@ -135,20 +138,21 @@ def terminal_summary(
   name = summary.get('experiment') or 'search'
   rows = _systems(name, summary)
   keys = [k for k in _keys([r for _, r in rows]) if k in (
-      *_ALWAYS, 'num_params', 'test_perplexity', 'validation_perplexity')]
+      *_ALWAYS, 'num_params', 'test_perplexity', 'validation_perplexity',
+      'mean_best_reward', 'std_best_reward')]
   grid = [['', *(_label(k) for k in keys)]]
   grid += [[who, *(_show(r.get(k), k) for k in keys)] for who, r in rows]
   search, cost = summary.get('search') or {}, summary.get('cost') or {}
   head = [name, f'on {_show(summary.get("dataset"))},',
           f'seed {_show(summary.get("seed"), "seed")},',
           f'scale {_show(summary.get("scale"))}']
-  spent = [f'{_show(search.get("num_children"))} children',
-           f'{_show(search.get("num_trained"))} trained',
-           f'{_show(search.get("num_failed"))} failed']
+  spent = [f'{_show(search.get(k))} {word}' for k, word in (
+      ('num_children', 'children'), ('num_trained', 'trained'),
+      ('num_failed', 'failed')) if k in search or not summary.get('result')]
   spent += [f'{_label(k)} {_show(cost[k], k)}'
             for k in ('search_seconds', 'total_seconds') if k in cost]
   lines = [' '.join(head), table(grid), _verdict(summary), ', '.join(spent)]
-  text = '\n'.join(lines).replace('–', '-')  # Any terminal has this one.
+  text = '\n'.join(line for line in lines if line).replace('–', '-')  # Any terminal has this one.
   return f'{text}\nreport: {os.fspath(report_path)}'
 
 
@@ -164,15 +168,16 @@ def _load(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def _systems(name, summary) -> list[tuple[str, Mapping[str, Any]]]:
-  return [(name, summary.get('result') or {}),
+  rows = [(name, summary.get('result') or {}),
           ('random search', summary.get('random_search') or {}),
           ('k-nearest neighbours', summary.get('knn') or {})]
+  return [r for r in rows if r[1] or not rows[0][1]]
 
 
 def _keys(results: Sequence[Mapping[str, Any]]) -> list[str]:
   """The columns of the results: the usual ones, then whatever else is said."""
   found = dict.fromkeys(k for r in results for k in r)
-  usual = () if any('perplexity' in k for k in found) else (
+  usual = () if any('perplexity' in k or 'reward' in k for k in found) else (
       *_ALWAYS, 'num_params')
   return ([k for k in _COLUMNS if k in found or k in usual]
           + [k for k in found if k not in _COLUMNS])
@@ -229,6 +234,8 @@ def _verdict(summary: Mapping[str, Any]) -> str:
     apart = a0 > b1 or b0 > a1
     text += (' (the 95 % intervals do not overlap)' if apart else
              ' (the 95 % intervals overlap)')
+  if (seeds := result.get('num_seeds', 1)) > 1:
+    return f'{text}, over {seeds} seeds.'.replace('this one run', 'these runs')
   return text + ('. One run with one seed is not evidence that one method is '
                  'better than another: repeat both with other seeds.')
 
@@ -297,7 +304,8 @@ def _children(history) -> str:
 
 
 def _costs(cost: Mapping[str, Any]) -> str:
-  usual = [k for k in _NAMES if k.endswith('_seconds')]
+  all_ = not cost or 'search_seconds' in cost
+  usual = [k for k in _NAMES if k.endswith('_seconds') and (all_ or k in cost)]
   usual.sort(key=lambda k: k == 'total_seconds')
   keys = usual + [k for k in cost if k not in usual]
   rows = [[_label(k), _show(cost.get(k)), _show(cost.get(k), k)] for k in keys]

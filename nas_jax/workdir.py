@@ -6,7 +6,9 @@ import pathlib
 import platform
 import shlex
 import sys
+import time
 from typing import Any
+import zlib
 
 from absl import logging
 import jax
@@ -15,7 +17,9 @@ from nas_jax import records
 
 _PACKAGES = ('jax', 'jaxlib', 'flax', 'optax', 'numpy')
 # Where things are and on what they run does not make it another run.
-_FREE = ('data_dir', 'num_devices', 'execution')
+_FREE = ('data_dir', 'num_devices', 'execution', 'architecture')
+_CLOCK_SECONDS = 2.  # by which clocks of file systems may differ
+_ZSTD = b'\x28\xb5\x2f\xfd'
 
 
 def claim(folder: str | os.PathLike, experiment: str, settings: dict[str, Any]
@@ -28,9 +32,13 @@ def claim(folder: str | os.PathLike, experiment: str, settings: dict[str, Any]
     settings: all that the result depends on.
 
   Raises:
-    ValueError: the folder holds another run; prints every difference.
+    ValueError: the folder holds another run (prints every difference), or
+      is a file.
   """
-  path = pathlib.Path(folder) / 'config.json'
+  folder = pathlib.Path(folder)
+  if folder.exists() and not folder.is_dir():
+    raise ValueError(f'{folder} is a file: choose another --workdir')
+  path = folder / 'config.json'
   config = {'experiment': experiment, 'flags': settings,
             'versions': versions(), 'command': command()}
   if path.exists():
@@ -54,16 +62,31 @@ def claim(folder: str | os.PathLike, experiment: str, settings: dict[str, Any]
       logging.warning('%s was started with %s %s, goes on with %s', folder,
                       name, old, new)
     return
-  pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+  folder.mkdir(parents=True, exist_ok=True)
   records.write_json(path, config)
 
 
 def use_compilation_cache(folder: str | os.PathLike) -> None:
-  """Keeps every compiled program under `folder/xla_cache`."""
-  jax.config.update('jax_compilation_cache_dir',
-                    str(pathlib.Path(folder).absolute() / 'xla_cache'))
+  """Keeps every compiled program under `folder/xla_cache`.
+
+  A cache that the user has chosen, as by JAX_COMPILATION_CACHE_DIR, is used
+  instead.
+  """
+  if jax.config.jax_compilation_cache_dir:
+    return
+  cache = pathlib.Path(folder).absolute() / 'xla_cache'
+  _drop_cut_entries(cache)
+  jax.config.update('jax_compilation_cache_dir', str(cache))
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.)
   jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
+
+
+def header(experiment: str, dataset: str, settings: Any) -> dict[str, Any]:
+  """How every summary begins."""
+  return {'experiment': experiment, 'scale': settings.scale,
+          'dataset': dataset, 'seed': settings.seed,
+          'hardware': hardware(getattr(settings, 'num_devices', 1)),
+          'versions': versions()}
 
 
 def versions() -> dict[str, str]:
@@ -104,3 +127,27 @@ def _processor() -> str:
   except OSError:
     logging.debug('no /proc/cpuinfo')
   return platform.processor() or platform.machine()
+
+
+def _drop_cut_entries(cache: pathlib.Path) -> None:
+  """Deletes what a killed process or a full disk left half written.
+
+  JAX passes over such an entry, but warns and compiles again at every start,
+  and never replaces it. Each entry is looked at once, at the next start.
+  """
+  cache.mkdir(parents=True, exist_ok=True)
+  marker = cache / 'checked'
+  since = marker.stat().st_mtime if marker.exists() else 0.
+  now = time.time()
+  for path in cache.glob('*-cache'):
+    if path.stat().st_mtime < since - _CLOCK_SECONDS:
+      continue
+    content = path.read_bytes()
+    if content[:4] == _ZSTD:  # JAX's choice where it is installed.
+      continue
+    try:
+      zlib.decompress(content)
+    except zlib.error:
+      path.unlink(missing_ok=True)
+  marker.touch()
+  os.utime(marker, (now, now))

@@ -1,11 +1,22 @@
-"""Fixtures shared by all tests."""
+"""Fixtures and settings shared by all tests."""
 
 import os
 import pathlib
 
+import jax
 import pytest
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# Compiling takes longer than most tests: a second run finds it done.
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(_ROOT / '.jax_cache'))
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES', '-1')
+# jax may have been imported before: its settings are read from there once.
+jax.config.update('jax_compilation_cache_dir',
+                  os.environ['JAX_COMPILATION_CACHE_DIR'])
+jax.config.update('jax_persistent_cache_min_compile_time_secs', .1)
+jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
 
 
 @pytest.fixture(scope='session')

@@ -241,3 +241,33 @@ def test_import_is_light():
   done = subprocess.run([sys.executable, '-c', code], capture_output=True,
                         text=True, check=True)
   assert done.stdout.strip() == 'set()'
+
+
+def test_searches_over_seeds(tmp_path):
+  records.append(tmp_path / 'history.jsonl', history(0))
+  summary = {
+      'experiment': 'toy', 'dataset': 'nk', 'seed': 0, 'scale': 'smoke',
+      'result': {'mean_best_reward': 0.75, 'num_seeds': 20},
+      'random_search': {'mean_best_reward': 0.5, 'num_seeds': 20}}
+  records.write_json(tmp_path / 'summary.json', summary)
+  page = Page(report.write(tmp_path).read_text('utf-8'))
+  assert page.rows[:3] == [
+      ['', 'mean best reward', 'seeds'], ['toy', '0.75', '20'],
+      ['random search, equal budget', '0.5', '20']]
+  verdict = ('In these runs the search beat random search at equal budget: mean '
+             'best reward 0.75 against 0.5, over 20 seeds.')
+  assert verdict in page.text
+  assert verdict in report.terminal_summary(summary, 'report.html')
+  assert 'Retraining' not in page.text and 'Cost' not in page.text
+
+
+def test_a_training_alone(tmp_path):
+  records.append(tmp_path / 'training.jsonl', [
+      {'epoch': 0, 'loss': 2.0, 'train_accuracy': .5, 'learning_rate': 0.1}])
+  records.write_json(tmp_path / 'summary.json', {
+      'result': {'test_accuracy': .5, 'num_test': 10},
+      'cost': {'retrain_seconds': 3., 'total_seconds': 3.}})
+  page = Page(report.write(tmp_path).read_text('utf-8'))
+  assert 'Retraining' in page.text and 'Best children' not in page.text
+  assert [row for row in page.rows if row[1:] == ['3', '3 s']] == [
+      ['retraining the result', '3', '3 s'], ['total', '3', '3 s']]

@@ -1,6 +1,6 @@
 """Scores an architecture by training it from scratch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent import futures
 import hashlib
 import json
@@ -25,7 +25,8 @@ from nas_jax.training import classify
 from nas_jax.training import fit
 from nas_jax.training import recipes
 
-Child = dict[str, Any]  # genotype, reward, metrics, seconds, error
+Child = dict[str, Any]
+_FIELDS = ('genotype', 'reward', 'metrics', 'seconds', 'error')
 _METRICS = ('validation_accuracy', 'train_accuracy', 'epochs', 'num_params')
 _SECONDS = ('compile', 'train')
 
@@ -76,12 +77,14 @@ def scratch(
     (repeated for a genotype met again).
 
   Raises:
-    ValueError: at once, for more devices than there are or a damaged cache.
+    ValueError: at once, for an unknown execution, more devices than there are
+      or a damaged cache.
   """
+  if execution not in classify.EXECUTIONS:
+    raise ValueError(f'execution is {execution!r}, expected one of '
+                     f'{classify.EXECUTIONS}')
   devices = parallel.local_devices(num_devices)
-  known: dict[str, Child] = {
-      _name(child['genotype']): child
-      for child in (records.read(cache) if cache else [])}
+  known = {_name(child['genotype']): child for child in _read(cache)}
   if cache and os.path.exists(cache):
     records.rewrite(cache, known.values())  # Drops a line cut short.
   bench = _Bench(build, data, recipe, seed, reward, floor, execution, devices)
@@ -94,8 +97,7 @@ def scratch(
   def train_all(found: dict[str, base.Genotype]) -> None:
     todo = {name: g for name, g in found.items() if name not in known}
     if num_devices > 1:
-      for child in bench.train_on_all_devices(todo):
-        keep(child)
+      bench.train_on_all_devices(todo, keep)
       return
     with futures.ThreadPoolExecutor(1) as background:
       ahead = {name: background.submit(bench.compile, g, 0)
@@ -148,8 +150,11 @@ class _Bench:
           execution=self._execution)
 
   def train_on_all_devices(
-      self, todo: dict[str, base.Genotype]) -> Iterator[Child]:
-    """Trains one child per device at a time; yields them in order."""
+      self, todo: dict[str, base.Genotype], keep: Callable[[Child], None]
+  ) -> None:
+    """Trains one child per device at a time; `keep` gets each at its end."""
+    self._stop.clear()
+    lock = threading.Lock()
     free: queue.Queue = queue.Queue()
     for device in range(len(self._devices)):
       free.put(device)
@@ -157,15 +162,17 @@ class _Bench:
     def work(genotype):
       device = free.get()
       try:
-        return self.train(genotype, device)
+        child = self.train(genotype, device)
       finally:
         free.put(device)
+      with lock:
+        keep(child)
 
     with futures.ThreadPoolExecutor(len(self._devices)) as workers:
       running = [workers.submit(work, g) for g in todo.values()]
       try:
-        for child in running:
-          yield child.result()
+        for done in futures.as_completed(running):
+          done.result()
       except BaseException:  # Ctrl-C or a defect: the others stop too.
         self._stop.set()
         workers.shutdown(cancel_futures=True)
@@ -230,6 +237,15 @@ class _Bench:
   def _check_stop(self, record: fit.Record) -> None:
     if self._stop.is_set():
       raise RuntimeError(f'stopped after epoch {record["epoch"]}')
+
+
+def _read(cache: str | os.PathLike | None) -> list[Child]:
+  children = records.read(cache) if cache else []
+  for number, child in enumerate(children, 1):
+    if not isinstance(child, dict) or not set(_FIELDS) <= set(child):
+      raise ValueError(
+          f'{cache}, line {number} is not a trained child: {child!r}')
+  return children
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -108,7 +108,8 @@ def backward(
   return grads, squares
 
 
-def predict(variables: graph.Variables, programs: Programs, images: Array) -> Array:
+def predict(
+    variables: graph.Variables, programs: Programs, images: Array) -> Array:
   """Logits float[B, K] with running statistics."""
   values: list[Array | None] = [images]
   for i, node in enumerate(programs.net.nodes):

@@ -136,7 +136,8 @@ class GraphNet(nn.Module):
     """
     values = [images]
     for i, node in enumerate(self.graph.nodes):
-      if i + 1 == self.graph.auxiliary and not (train or self.is_initializing()):
+      if i + 1 == self.graph.auxiliary and not (
+          train or self.is_initializing()):
         values.append(None)
         continue
       module = node.module.clone(parent=self, name=node.name)
@@ -164,6 +165,14 @@ def init(key: Array, net: Graph) -> Variables:
     params[node.name] = drawn.get('params', {})
     stats[node.name] = drawn.get('batch_stats', {})
   return Variables(params, stats)
+
+
+def shapes(net: Graph) -> Variables:
+  """Of what `init` returns, without drawing it."""
+  trees = {node.name: variable_shapes(node.module, input_shapes(net, node, 1))
+           for node in net.nodes}
+  return Variables({k: v.get('params', {}) for k, v in trees.items()},
+                   {k: v.get('batch_stats', {}) for k, v in trees.items()})
 
 
 def input_shapes(net: Graph, node: Node, batch_size: int

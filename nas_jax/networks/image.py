@@ -76,8 +76,8 @@ def cifar_net(
         if min(last.size) < 5:
           raise ValueError(
               'the auxiliary head pools 5 x 5 pixels but its input has '
-              f'{last.size[0]} x {last.size[1]}; train without it, or on larger '
-              'images')
+              f'{last.size[0]} x {last.size[1]}; train without it, or on '
+              'larger images')
         second = builder.add('auxiliary', AuxiliaryHead(num_classes, style),
                              [last], (num_classes,))
       previous, last = last, cells.add_cell(
@@ -126,4 +126,5 @@ class AuxiliaryHead(nn.Module):
     x = nn.relu(ops.norm(self.style, ops.conv(x, 128), train))
     x = ops.conv(x, 768, x.shape[1:3], padding='VALID')
     x = nn.relu(ops.norm(self.style, x, train))
-    return nn.Dense(self.num_classes, kernel_init=initializers.fan_out)(x[:, 0, 0])
+    return nn.Dense(
+        self.num_classes, kernel_init=initializers.fan_out)(x[:, 0, 0])

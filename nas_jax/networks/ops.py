@@ -123,7 +123,8 @@ class SeparableConv(Op):
     for i in range(self.repeats):
       channels = x.shape[-1]
       depthwise = self.param(
-          f'depthwise_{i}', initializers.depthwise, (self.size, self.size, channels))
+          f'depthwise_{i}', initializers.depthwise,
+          (self.size, self.size, channels))
       pointwise = self.param(
           f'pointwise_{i}', initializers.fan_out, (channels, self.features))
       x = separable.separable(

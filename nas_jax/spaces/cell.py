@@ -21,7 +21,7 @@ from nas_jax.spaces import genotypes
 
 Genotype = genotypes.Genotype
 
-# Zoph et al., sec. 3: "the following set of operations".
+# Zoph et al., sec. 3.
 NASNET_OPERATIONS = (
     'skip_connect', 'conv_1x3_3x1', 'conv_1x7_7x1', 'dil_conv_3x3',
     'avg_pool_3x3', 'max_pool_3x3', 'max_pool_5x5', 'max_pool_7x7',

@@ -1,8 +1,9 @@
 """Trains an image classifier: one loop for children and final networks.
 
-The network runs in one of two ways with equal results up to rounding: 'whole',
-one XLA program per network (accelerators, several devices), or 'blocks', small
-programs shared by all networks (CPUs; see networks/blocks.py).
+The network runs in one of two ways: 'whole', one XLA program per network
+(accelerators, several devices), or 'blocks', small programs shared by all
+networks (CPUs; see networks/blocks.py). The results are equal up to rounding,
+but for dropout before the classifier, which draws other masks.
 """
 
 from collections.abc import Callable
@@ -46,7 +47,8 @@ class Trainer(NamedTuple):
     step: (state, images uint8[B, H, W, C], labels int32[B], key,
       learning rate, progress) -> (state, Metrics).
     predict: (state, images uint8[B', H, W, C]) -> logits float32[B', K].
-    compile_seconds: spent on compiling, not on waiting for other threads.
+    compile_seconds: spent on compiling, or waiting for a thread that compiles
+      the same program.
   """
   init: Callable[[Array], TrainState]
   step: Callable[..., tuple[TrainState, Metrics]]
@@ -248,7 +250,7 @@ def _whole(net, recipe, task, num_devices):
         loss, has_aux=True)(state.params)
     grads, metrics = mean((grads, Metrics(value, accuracy)))
     stats = mean({k: stats.get(k, v) for k, v in state.batch_stats.items()})
-    norm = optax.global_norm(grads)
+    norm = _root_of_sum([jnp.sum(g * g) for g in jax.tree.leaves(grads)])
     pairs = {name: _update(recipe, params, grads[name], state.optimizer[name],
                            norm, rate)
              for name, params in state.params.items()}
@@ -260,13 +262,15 @@ def _whole(net, recipe, task, num_devices):
         {'params': state.params, 'batch_stats': state.batch_stats},
         _normalise(task, images)).main
 
-  state = jax.eval_shape(
-      lambda: _start(graph.init(jax.random.key(0), net), recipe))
+  variables = graph.shapes(net)
+  state = TrainState(*variables, _optimizer_shapes(variables, recipe))
   eval_shape = _images(recipe.eval_batch_size, task)
   compiled_predict = jax.jit(predict).lower(state, eval_shape).compile()
   if num_devices > 1:
     return parallel.pmap_batch(
-        step, num_sharded=2, num_devices=num_devices), compiled_predict
+        step, num_sharded=2, num_devices=num_devices
+    ), lambda state, images: compiled_predict(
+        parallel.first_copy(state), images)
   compiled_step = jax.jit(step, donate_argnums=0).lower(
       state, _images(recipe.batch_size, task),
       jax.ShapeDtypeStruct((recipe.batch_size,), jnp.int32),
@@ -277,11 +281,15 @@ def _whole(net, recipe, task, num_devices):
 
 def _start(variables: graph.Variables, recipe: recipes.Recipe) -> TrainState:
   """The first state; its zeros come from the host, uncompiled."""
-  shapes = jax.eval_shape(lambda params: {
+  return TrainState(*variables, jax.tree.map(
+      lambda x: jnp.asarray(np.zeros(x.shape, x.dtype)),
+      _optimizer_shapes(variables, recipe)))
+
+
+def _optimizer_shapes(variables, recipe):
+  return jax.eval_shape(lambda params: {
       name: _optimizer(recipe).init(tree) for name, tree in params.items()
   }, variables.params)
-  return TrainState(*variables, jax.tree.map(
-      lambda x: jnp.asarray(np.zeros(x.shape, x.dtype)), shapes))
 
 
 def _images(size: int, task: Task) -> jax.ShapeDtypeStruct:
@@ -320,7 +328,7 @@ def _blocks(net, recipe, task):
 def _shared_programs(recipe, task):
   """What every network under a recipe uses."""
   def prepare(images, key):
-    keys = jax.random.split(key)
+    keys = jax.random.split(key, 3)  # The last is not needed, see `_whole`.
     return _prepare(recipe, task, images, keys[0]), keys[1]
 
   def head(logits, labels):

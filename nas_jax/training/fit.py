@@ -31,8 +31,8 @@ def fit(
   """Trains for the recipe's epochs, or until `recipe.patience` runs out.
 
   With a workdir, `training.jsonl` gets one line per epoch and every epoch is
-  checkpointed under `checkpoints/training/`; the resumed run equals the uninterrupted one
-  bit for bit on a CPU.
+  checkpointed under `checkpoints/training/`; the resumed run equals the
+  uninterrupted one bit for bit on a CPU.
 
   Args:
     key: of the run; initialises and augments.
@@ -64,7 +64,8 @@ def fit(
           epoch_key, trainer, recipe, state, train, epoch=epoch, seed=seed)
       finite = math.isfinite(metrics['loss'])
       record = {
-          'epoch': epoch, **metrics, 'loss': metrics['loss'] if finite else None,
+          'epoch': epoch, **metrics,
+          'loss': metrics['loss'] if finite else None,
           'learning_rate': recipes.learning_rate(recipe, epoch, 0.)}
       if finite and validation is not None and _due(recipe, epoch):
         record['validation_accuracy'] = classify.evaluate(

@@ -1,0 +1,204 @@
+"""What a search of cells on images depends on, and what follows from it.
+
+The comment on a field is the help of its flag (experiments/flags.py).
+"""
+
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from nas_jax import base
+from nas_jax import parallel
+from nas_jax.data import images as image_data
+from nas_jax.networks import graph
+from nas_jax.networks import image
+from nas_jax.networks import ops
+from nas_jax.spaces import cell
+from nas_jax.training import classify
+from nas_jax.training import recipes
+
+OPERATIONS = {'nasnet': cell.NASNET_OPERATIONS,
+              'amoebanet': cell.AMOEBANET_OPERATIONS}
+_NO_FLIP = ('digits', 'mnist')  # mirrored digits are not digits
+# Operations narrow their input to a quarter of the features.
+_LEAST_FEATURES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class FinalSettings:
+  """What the training of one network depends on."""
+  scale: str = 'paper'  # what the flags are that are not set
+  dataset: str = 'digits'  # digits, cifar10, npz:PATH, folder:PATH, ...
+  data_dir: str | None = None  # folder of the files of the data set
+  seed: int = 0  # of everything
+  validation_fraction: float = 0.1  # of the training images
+  max_train: int | None = None  # use at most so many training images
+  image_size: int | None = None  # resize images to so many pixels
+  num_reductions: int = 2  # reduction cells; each halves the image
+  weight_decay: float = 5e-4  # L2 penalty
+  crop_padding: int | None = None  # pixels; unset, an eighth of the image
+  flip: bool | None = None  # mirror images; unset, all but digits
+  final_num_cells: int = 6  # normal cells per stage of the result, N
+  final_features: int = 36  # of the first stage of the result, F
+  final_epochs: int = 600  # of training the result
+  final_batch_size: int = 128  # of training the result
+  final_learning_rate: float = 0.024  # at the start of a cosine to zero
+  final_drop_path_keep: float = 0.7  # of the last cell, at the end
+  final_auxiliary_weight: float = 0.5  # of the second classifier; 0 for none
+  final_cutout_length: int = 0  # side of the erased square; 0 for none
+  execution: str = 'auto'  # whole, blocks or auto, see docs/architecture.md
+  num_devices: int = 1  # a batch of the result is split over so many
+
+  def __post_init__(self):
+    _check_least(self, 1, 'final_num_cells', 'final_epochs',
+                 'final_batch_size', 'num_devices')
+    _check_least(self, 0, 'num_reductions', 'crop_padding')
+    _check_least(self, _LEAST_FEATURES, 'final_features')
+    if self.execution not in classify.EXECUTIONS:
+      raise ValueError(f'execution is {self.execution!r}, expected one of '
+                       f'{", ".join(classify.EXECUTIONS)}')
+    if self.execution == 'blocks' and self.num_devices > 1:
+      raise ValueError('execution blocks runs on one device, but num_devices '
+                       f'is {self.num_devices}; choose whole')
+    if self.final_batch_size % self.num_devices:
+      raise ValueError(f'final_batch_size {self.final_batch_size} is not a '
+                       f'multiple of num_devices {self.num_devices}')
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(FinalSettings):
+  """What a search depends on; final_* is of the training of its result."""
+  operations: str = 'amoebanet'  # amoebanet (8 operations) or nasnet (13)
+  num_nodes: int = 5  # per cell, each adds two operations
+  num_children: int = 20000  # architectures to evaluate
+  children_per_round: int = 1  # asked for and evaluated together
+  num_cells: int = 3  # normal cells per stage of a child, N
+  features: int = 24  # of the first stage of a child, F
+  epochs: int = 25  # of training a child
+  batch_size: int = 128  # of training a child
+  learning_rate: float = 0.024  # at the start of a cosine to zero
+  patience: int | None = None  # stop a child after so many epochs not better
+  num_finalists: int = 1  # retrained to choose the result among them
+
+  def __post_init__(self):
+    super().__post_init__()
+    if self.operations not in OPERATIONS:
+      raise ValueError(f'operations is {self.operations!r}, expected one of '
+                       f'{", ".join(OPERATIONS)}')
+    _check_least(self, 1, 'num_nodes', 'num_children', 'children_per_round',
+                 'num_cells', 'epochs', 'batch_size', 'num_finalists')
+    _check_least(self, _LEAST_FEATURES, 'features')
+    if self.num_children % self.children_per_round:
+      raise ValueError(
+          f'num_children {self.num_children} is not a multiple of '
+          f'children_per_round {self.children_per_round}')
+
+
+def space(settings: Settings) -> base.Space:
+  """Where to search."""
+  return cell.space(OPERATIONS[settings.operations],
+                    num_nodes=settings.num_nodes)
+
+
+def load(settings: FinalSettings) -> image_data.ImageData:
+  """The data set.
+
+  Raises:
+    ValueError: no such data set, or a batch larger than its training split.
+  """
+  data = image_data.load(
+      settings.dataset, settings.data_dir,
+      validation_fraction=settings.validation_fraction, seed=settings.seed,
+      max_train=settings.max_train, image_size=settings.image_size)
+  size = len(data.train.labels)
+  for name in ('batch_size', 'final_batch_size'):
+    if getattr(settings, name, 0) > size:
+      raise ValueError(f'{name} is {getattr(settings, name)}, but '
+                       f'{settings.dataset} has {size} training images')
+  return data
+
+
+def check(settings: FinalSettings, data: image_data.ImageData,
+          genotype: Sequence[Any] | None = None) -> None:
+  """Builds what a run will build, so that it fails now or not at all.
+
+  Args:
+    settings: of the run.
+    data: its data set.
+    genotype: of the only network; by default any one of the space.
+
+  Raises:
+    ValueError: what does not fit.
+  """
+  parallel.local_devices(settings.num_devices)
+  if genotype is None:
+    found = space(settings)
+    genotype = found.genotype(np.zeros(len(found.choices), np.int32))
+    child_recipe(settings, data)
+    child_network(genotype, settings, data)
+  final_recipe(settings, data)
+  final_network(genotype, settings, data)
+
+
+def child_recipe(settings: Settings, data: image_data.ImageData
+                 ) -> recipes.Recipe:
+  """How children are trained."""
+  return recipes.Recipe(
+      epochs=settings.epochs, batch_size=settings.batch_size,
+      learning_rate=settings.learning_rate, patience=settings.patience,
+      **_common(settings, data))
+
+
+def final_recipe(settings: FinalSettings, data: image_data.ImageData
+                 ) -> recipes.Recipe:
+  """How the chosen network is trained."""
+  return recipes.Recipe(
+      epochs=settings.final_epochs, batch_size=settings.final_batch_size,
+      learning_rate=settings.final_learning_rate,
+      drop_path_keep=settings.final_drop_path_keep,
+      auxiliary_weight=settings.final_auxiliary_weight,
+      cutout_length=settings.final_cutout_length, **_common(settings, data))
+
+
+def child_network(genotype: Sequence[Any], settings: Settings,
+                  data: image_data.ImageData) -> graph.Graph:
+  """A child."""
+  return image.cifar_net(
+      tuple(genotype), image_shape=data.train.images.shape[1:],
+      num_classes=data.num_classes, num_cells=settings.num_cells,
+      features=settings.features, num_reductions=settings.num_reductions)
+
+
+def final_network(genotype: Sequence[Any], settings: FinalSettings,
+                  data: image_data.ImageData) -> graph.Graph:
+  """The chosen network."""
+  style = ops.Style(
+      axis_name=parallel.BATCH_AXIS if settings.num_devices > 1 else None)
+  return image.cifar_net(
+      tuple(genotype), image_shape=data.train.images.shape[1:],
+      num_classes=data.num_classes, num_cells=settings.final_num_cells,
+      features=settings.final_features,
+      num_reductions=settings.num_reductions,
+      auxiliary=settings.final_auxiliary_weight > 0,
+      drop_path_keep=settings.final_drop_path_keep, style=style)
+
+
+def _common(settings: FinalSettings, data: image_data.ImageData
+            ) -> dict[str, Any]:
+  padding, flip = settings.crop_padding, settings.flip
+  if padding is None:
+    padding = data.train.images.shape[1] // 8
+  if flip is None:
+    flip = settings.dataset not in _NO_FLIP
+  return {'weight_decay': settings.weight_decay, 'crop_padding': padding,
+          'flip': flip,
+          'eval_batch_size': min(500, len(data.validation.labels))}
+
+
+def _check_least(settings: FinalSettings, least: int, *names: str) -> None:
+  for name in names:
+    value = getattr(settings, name)
+    if value is not None and value < least:
+      raise ValueError(f'{name} is {value}, expected at least {least}')

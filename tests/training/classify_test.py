@@ -1,0 +1,230 @@
+import dataclasses
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nas_jax.data import source
+from nas_jax.networks import graph
+from nas_jax.networks import image
+from nas_jax.training import classify
+from nas_jax.training import recipes
+
+_KEY = jax.random.key(5)
+_LINEAR = recipes.Recipe(
+    epochs=1, batch_size=4, learning_rate=.1, momentum=.9, weight_decay=.01,
+    clip_norm=100., crop_padding=0, flip=False, eval_batch_size=4)
+_TASK = classify.Task((2, 1, 1), (.5,), (.25,))
+_IMAGES = np.array([[10, 200], [250, 40], [130, 190], [255, 255]],
+                   np.uint8)[..., None, None]
+_LABELS = np.array([0, 1, 2, 1], np.int32)
+
+
+def _linear_net():
+  """A linear classifier of the mean of relu(pixel)."""
+  builder = graph.Builder(_TASK.image_shape)
+  return builder.finish(builder.add(
+      'classifier', image.Classifier(3), [builder.image], (3,)))
+
+
+def _numpy_steps(recipe, kernel, bias, num_steps, rate):
+  """Training of the linear classifier, written out."""
+  x = np.maximum((_IMAGES.reshape(4, 2) / 255 - .5) / .25, 0).mean(1)[:, None]
+  targets = np.eye(3)[_LABELS]
+  targets = ((1 - recipe.label_smoothing) * targets
+             + recipe.label_smoothing / 3)
+  momenta = [np.zeros((1, 3)), np.zeros(3)]
+  losses = []
+  for _ in range(num_steps):
+    logits = x @ kernel + bias
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    losses.append(-(targets * np.log(p)).sum(1).mean())
+    error = (p - targets) / 4
+    grads = [x.T @ error, error.sum(0)]
+    norm = np.sqrt(sum((g**2).sum() for g in grads))
+    grads = [g * min(1, recipe.clip_norm / norm) for g in grads]
+    grads[0] = grads[0] + recipe.weight_decay * kernel
+    if recipe.decay_norms:
+      grads[1] = grads[1] + recipe.weight_decay * bias
+    momenta = [recipe.momentum * m + g for m, g in zip(momenta, grads)]
+    directions = momenta
+    if recipe.nesterov:
+      directions = [recipe.momentum * m + g for m, g in zip(momenta, grads)]
+    kernel, bias = kernel - rate * directions[0], bias - rate * directions[1]
+  return losses, kernel, bias
+
+
+@pytest.mark.parametrize('execution', ['whole', 'blocks'])
+@pytest.mark.parametrize('changes', [
+    {}, {'clip_norm': .05}, {'nesterov': True}, {'momentum': 0.},
+    {'decay_norms': False, 'weight_decay': 1.}, {'label_smoothing': .3}],
+    ids=str)
+def test_three_steps_of_a_linear_classifier_by_hand(execution, changes):
+  recipe = dataclasses.replace(_LINEAR, **changes)
+  trainer = classify.compile_trainer(
+      _linear_net(), recipe, _TASK, execution=execution)
+  state = trainer.init(_KEY)
+  bias = np.array([.5, -.25, 1.])
+  kernel = np.array([[.3, -1., .2]])
+  state = state._replace(params={'classifier': {'Dense_0': {
+      'kernel': jnp.asarray(kernel, jnp.float32),
+      'bias': jnp.asarray(bias, jnp.float32)}}})
+  losses = []
+  for _ in range(3):
+    state, metrics = trainer.step(
+        state, _IMAGES, _LABELS, _KEY, np.float32(.1), np.float32(0))
+    losses.append(float(metrics.loss))
+  expected, kernel, bias = _numpy_steps(recipe, kernel, bias, 3, .1)
+  dense = state.params['classifier']['Dense_0']
+  np.testing.assert_allclose(losses, expected, rtol=1e-5)
+  np.testing.assert_allclose(dense['kernel'], kernel, rtol=1e-5)
+  np.testing.assert_allclose(dense['bias'], bias, rtol=1e-5)
+  logits = trainer.predict(state, _IMAGES)
+  assert logits.shape == (4, 3)
+  assert float(metrics.accuracy) in (0., .25, .5, .75, 1.)
+
+
+def test_gradients_are_clipped_before_the_decay_is_added():
+  recipe = dataclasses.replace(
+      _LINEAR, clip_norm=5., weight_decay=.1, momentum=0.)
+  weight = {'w': jnp.ones((1, 1))}
+  momentum = classify._optimizer(recipe).init(weight)
+  new, _ = classify._update(
+      recipe, weight, {'w': jnp.full((1, 1), 10.)}, momentum, 10., .01)
+  assert float(new['w'][0, 0]) == pytest.approx(1 - .01 * (5 + .1), abs=1e-6)
+  # A gradient below the limit is not scaled up.
+  new, _ = classify._update(
+      recipe, weight, {'w': jnp.full((1, 1), 2.)}, momentum, 2., .01)
+  assert float(new['w'][0, 0]) == pytest.approx(1 - .01 * (2 + .1), abs=1e-6)
+
+
+def test_the_norm_is_of_all_gradients_together():
+  """3 in one node and 4 in another make 5; both shrink by the same factor."""
+  recipe = dataclasses.replace(
+      _LINEAR, clip_norm=1., weight_decay=0., momentum=0.)
+  assert float(classify._norm([jnp.float32(9), jnp.float32(16)])) == 5.
+  for gradient, expected in [(3., -.6), (4., -.8)]:
+    weight = {'w': jnp.zeros((1, 1))}
+    new, _ = classify._update(
+        recipe, weight, {'w': jnp.full((1, 1), gradient)},
+        classify._optimizer(recipe).init(weight), 5., 1.)
+    assert float(new['w'][0, 0]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_loss_and_accuracy_by_hand():
+  logits = jnp.log(jnp.array([[.5, .25, .25], [.2, .7, .1]]))
+  labels = jnp.array([0, 2])
+  loss, accuracy = classify.objective(
+      graph.Logits(logits, None), labels, smoothing=0., auxiliary_weight=.4)
+  assert float(loss) == pytest.approx(-np.log(.5 * .1) / 2, rel=1e-6)
+  assert float(accuracy) == .5
+  # The other classifier weighs 0.4; accuracy is that of the main one.
+  other = jnp.log(jnp.array([[.1, .8, .1], [.25, .25, .5]]))
+  both, accuracy = classify.objective(
+      graph.Logits(logits, other), labels, smoothing=0., auxiliary_weight=.4)
+  assert float(both - loss) == pytest.approx(
+      .4 * -np.log(.1 * .5) / 2, rel=1e-5)
+  assert float(accuracy) == .5
+
+
+def test_label_smoothing_has_the_entropy_of_its_targets_as_its_floor():
+  # True class .9001, the other 999 classes .0001 each.
+  target = np.full(1000, 1e-4)
+  target[3] = .9001
+  loss, _ = classify.objective(
+      graph.Logits(jnp.log(jnp.asarray(target, jnp.float32))[None], None),
+      jnp.array([3]), smoothing=.1, auxiliary_weight=0.)
+  assert float(loss) == pytest.approx(1.01485, abs=1e-4)
+
+
+def _run(trainer, tiny, num_steps=4):
+  """Losses and accuracies over the first steps, and the last state."""
+  state = trainer.init(_KEY)
+  found = []
+  for i in range(num_steps):
+    part = slice(32 * i, 32 * i + 32)
+    state, metrics = trainer.step(
+        state, tiny.data.train.images[part], tiny.data.train.labels[part],
+        jax.random.fold_in(_KEY, i), np.float32(.05), np.float32(.2 * i))
+    found.append([float(metrics.loss), float(metrics.accuracy)])
+  return np.array(found), state
+
+
+def test_whole_and_blocks_train_alike(tiny):
+  """With random crops and dropped paths, drawn from the same keys."""
+  whole = classify.compile_trainer(
+      tiny.net, tiny.recipe, classify.task_of(tiny.data), execution='whole')
+  a, state_a = _run(whole, tiny)
+  b, state_b = _run(tiny.trainer, tiny)
+  np.testing.assert_allclose(a[:, 0], b[:, 0], rtol=2e-4)
+  np.testing.assert_allclose(a[:, 1], b[:, 1], atol=1e-6)
+  scores = [classify.evaluate(t, tiny.recipe, s, tiny.data.validation)
+            for t, s in ((whole, state_a), (tiny.trainer, state_b))]
+  assert scores[0] == scores[1]
+  assert jax.tree.structure(state_a) == jax.tree.structure(state_b)
+  assert whole.compile_seconds > 0
+
+
+def test_equal_seeds_give_equal_bits(tiny):
+  a, state_a = _run(tiny.trainer, tiny)
+  b, state_b = _run(tiny.trainer, tiny)
+  assert a.tobytes() == b.tobytes()
+  assert all(np.asarray(x).tobytes() == np.asarray(y).tobytes()
+             for x, y in zip(jax.tree.leaves(state_a),
+                             jax.tree.leaves(state_b), strict=True))
+  other = tiny.trainer.init(jax.random.key(6))
+  assert any((np.asarray(x) != np.asarray(y)).any() for x, y in zip(
+      jax.tree.leaves(other.params),
+      jax.tree.leaves(tiny.trainer.init(_KEY).params)))
+
+
+def test_evaluation_counts_every_example_once(tiny):
+  """The padding of the last batch of 50 does not count."""
+  state = tiny.trainer.init(_KEY)
+  part = source.Split(tiny.data.test.images[:73], tiny.data.test.labels[:73])
+  logits = np.concatenate([
+      tiny.trainer.predict(state, part.images[:50]),
+      tiny.trainer.predict(state, part.images[23:])[27:]])
+  expected = np.mean(logits.argmax(-1) == part.labels)
+  assert classify.evaluate(
+      tiny.trainer, tiny.recipe, state, part) == pytest.approx(expected)
+
+
+def test_an_epoch_depends_on_key_seed_and_number(tiny):
+  def run(key=_KEY, **kwargs):
+    _, metrics = classify.train_epoch(
+        key, tiny.trainer, tiny.recipe, tiny.trainer.init(_KEY),
+        tiny.data.train, **{'epoch': 0, 'seed': 3, **kwargs})
+    return metrics['loss']
+  first = run()
+  assert first == run()
+  others = [run(seed=4), run(epoch=1), run(key=jax.random.key(8))]
+  assert len({first, *others}) == 4
+
+
+def test_a_split_may_be_on_the_device_or_not(tiny):
+  device = source.Split(*map(jnp.asarray, tiny.data.train))
+  losses = [classify.train_epoch(
+      _KEY, tiny.trainer, tiny.recipe, tiny.trainer.init(_KEY), split,
+      epoch=0, seed=3)[1] for split in (tiny.data.train, device)]
+  assert losses[0] == losses[1]
+
+
+def test_the_task_is_hashable(tiny):
+  task = classify.task_of(tiny.data)
+  assert task.image_shape == (8, 8, 1) and len(task.mean) == 1
+  assert hash(task) == hash(classify.task_of(tiny.data))
+
+
+def test_unknown_execution():
+  with pytest.raises(ValueError, match=re.escape(
+      "execution is 'fast', expected one of ('auto', 'whole', 'blocks')")):
+    classify.compile_trainer(_linear_net(), _LINEAR, _TASK, execution='fast')
+
+
+def test_blocks_run_on_one_device():
+  with pytest.raises(ValueError, match="not 2; use execution='whole'"):
+    classify.compile_trainer(
+        _linear_net(), _LINEAR, _TASK, execution='blocks', num_devices=2)
