@@ -1,6 +1,6 @@
 """Children per minute of the `scratch` evaluator, and where the time goes.
 
-python -m benchmarks.child_training [--children=4] [--output=FILE]
+python -m benchmarks.child_training [--children=2] [--output=FILE]
 
 Random children are trained in two rounds. In the first, everything has to be
 compiled; in the second, 'blocks' finds the modules that it has met before.
@@ -36,11 +36,11 @@ _TASKS = ('digits', 'random32')
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
   parser.add_argument('--tasks', default='digits,random32')
-  parser.add_argument('--children', type=int, default=4, help='per round')
+  parser.add_argument('--children', type=int, default=2, help='per round')
   parser.add_argument('--nodes', type=int, default=2, help='per cell')
   parser.add_argument('--features', type=int, default=8)
-  parser.add_argument('--epochs', type=int, default=2)
-  parser.add_argument('--images', type=int, default=512, help='to train on')
+  parser.add_argument('--epochs', type=int, default=1)
+  parser.add_argument('--images', type=int, default=256, help='to train on')
   parser.add_argument('--output', help='JSON file of the results')
   parser.add_argument('--variant', help=argparse.SUPPRESS)
   args = parser.parse_args()
@@ -65,18 +65,23 @@ def main() -> None:
             row['children_per_minute'] /
             reference[name]['children_per_minute'], 3)
         rows.append({'data': task, 'execution': execution,
-                     'compile_ahead': ahead, 'round': name, **row})
+                     'compile_ahead': ahead, 'round': name, **row,
+                     'load_after': os.getloadavg()[0]})
         print(f'{task:9} {execution:9} {"yes" if ahead else "no":5}  '
               f'{name:6}  {row["children_per_minute"]:12.1f} '
               f'{row["ratio"]:6.2f} {row["compile_seconds"]:10.1f} '
               f'{row["train_seconds"]:8.1f}', flush=True)
-  if args.output:
-    settings = {k: v for k, v in vars(args).items()
-                if k not in ('output', 'variant')}
-    records.write_json(args.output, {
-        'command': workdir.command(), 'settings': settings,
-        'hardware': workdir.hardware(1), 'versions': workdir.versions(),
-        'load_before': load, 'load_after': os.getloadavg(), 'rows': rows})
+      if args.output:  # After every variant: a run cut short keeps its rows.
+        _save(args, load, rows)
+
+
+def _save(args, load, rows) -> None:
+  settings = {k: v for k, v in vars(args).items()
+              if k not in ('output', 'variant')}
+  records.write_json(args.output, {
+      'command': workdir.command(), 'settings': settings,
+      'hardware': workdir.hardware(1), 'versions': workdir.versions(),
+      'load_before': load, 'load_after': os.getloadavg(), 'rows': rows})
 
 
 def _in_a_process(task, execution, ahead) -> dict:

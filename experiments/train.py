@@ -1,7 +1,8 @@
 r"""Trains one architecture on a data set and tests it once.
 
-The architecture is a file such as the genotype.json of a search; the settings
-are those that a search trains its result with.
+The architecture is a file such as the genotype.json of a search, or a published
+one by name: NASNet-A, AmoebaNet-A to -D. The settings are those that a search
+trains its result with.
 
   python -m experiments.train --workdir=runs/final \
       --architecture=runs/amoeba/genotype.json
@@ -19,13 +20,13 @@ from nas_jax import workflow
 @dataclasses.dataclass(frozen=True)
 class Settings(cells_on_images.FinalSettings):
   """What the run depends on."""
-  architecture: str | None = None  # file of the cells, a genotype.json
+  architecture: str | None = None  # a genotype.json, or AmoebaNet-A, ...
 
   def __post_init__(self):
     super().__post_init__()
     if not self.architecture:
       raise ValueError('--architecture is not set: name a file of cells, for '
-                       'example the genotype.json of a search')
+                       'example the genotype.json of a search, or a preset')
 
 
 def main(workdir: pathlib.Path, settings: Settings):

@@ -12,10 +12,7 @@ Path = str | os.PathLike
 def append(path: Path, records: Iterable[dict[str, Any]]) -> None:
   """Appends one line per record and waits until they are on the disk."""
   text = ''.join(json.dumps(r, allow_nan=False) + '\n' for r in records)
-  with open(path, 'a', encoding='utf-8') as f:
-    f.write(text)
-    f.flush()
-    os.fsync(f.fileno())
+  _write(path, 'a', text)
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -66,8 +63,17 @@ def read_json(path: Path) -> Any:
 
 def _replace(path: Path, text: str) -> None:
   temporary = f'{os.fspath(path)}.tmp'
-  with open(temporary, 'w', encoding='utf-8') as f:
-    f.write(text)
-    f.flush()
-    os.fsync(f.fileno())
+  _write(temporary, 'w', text)
   os.replace(temporary, path)
+
+
+def _write(path: Path, mode: str, text: str) -> None:
+  """Writes and waits for the disk; an OSError names the file."""
+  try:
+    with open(path, mode, encoding='utf-8') as f:
+      f.write(text)
+      f.flush()
+      os.fsync(f.fileno())
+  except OSError as e:
+    e.filename = e.filename or os.fspath(path)
+    raise

@@ -100,8 +100,7 @@ def write(workdir: str | os.PathLike) -> pathlib.Path:
           plot.training_curve(mine['training'], other['training'], name))),
       *shown(mine['history'], _children(mine['history'])),
       *shown(summary.get('cost'), _costs(summary.get('cost') or {})),
-      _appendix(config, summary),
-  ]
+      _appendix(config, summary)]
   page = (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
           '<meta name="viewport" content="width=device-width">'
           f'<title>{_esc(title)}</title><style>{_STYLE}</style></head>'
@@ -152,7 +151,7 @@ def terminal_summary(
   spent += [f'{_label(k)} {_show(cost[k], k)}'
             for k in ('search_seconds', 'total_seconds') if k in cost]
   lines = [' '.join(head), table(grid), _verdict(summary), ', '.join(spent)]
-  text = '\n'.join(line for line in lines if line).replace('–', '-')  # Any terminal has this one.
+  text = '\n'.join(filter(None, lines)).replace('–', '-')  # All can show it.
   return f'{text}\nreport: {os.fspath(report_path)}'
 
 
@@ -177,7 +176,8 @@ def _systems(name, summary) -> list[tuple[str, Mapping[str, Any]]]:
 def _keys(results: Sequence[Mapping[str, Any]]) -> list[str]:
   """The columns of the results: the usual ones, then whatever else is said."""
   found = dict.fromkeys(k for r in results for k in r)
-  usual = () if any('perplexity' in k or 'reward' in k for k in found) else (
+  usual = () if any(
+      'perplexity' in k or 'reward' in k for k in found) else (
       *_ALWAYS, 'num_params')
   return ([k for k in _COLUMNS if k in found or k in usual]
           + [k for k in found if k not in _COLUMNS])

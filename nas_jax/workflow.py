@@ -22,6 +22,7 @@ from nas_jax.data import images as image_data
 from nas_jax.data import knn
 from nas_jax.evaluators import scratch
 from nas_jax.spaces import genotypes
+from nas_jax.spaces import presets
 from nas_jax.strategies import random_search
 from nas_jax.training import classify
 from nas_jax.training import fit
@@ -99,7 +100,8 @@ def train_cells(
   Args:
     workdir: of the run.
     settings: of the run.
-    architecture: a file of cells, such as the genotype.json of a search.
+    architecture: a file of cells, such as the genotype.json of a search, or
+      the name of a preset (spaces/presets.py).
     experiment: its name, for the report.
 
   Returns:
@@ -109,10 +111,7 @@ def train_cells(
     ValueError: bad settings, data, cells, or a workdir of another run.
   """
   folder = pathlib.Path(workdir)
-  genotype = genotypes.load(architecture)
-  if not isinstance(genotype, genotypes.Genotype):
-    raise ValueError(f'{architecture} holds a list, expected an object with '
-                     f'{", ".join(genotypes.Genotype._fields)}')
+  genotype = presets.load(architecture)
   data = cells_on_images.load(settings)
   try:
     cells_on_images.check(settings, data, genotype)
@@ -152,8 +151,8 @@ def _search(folder, strategy, evaluator, space, settings, label):
   """The records of all children; resumes."""
   total = settings.num_children
   done = _done(folder, 'search') * settings.children_per_round
-  best = max((r['reward'] for r in records.read(folder / 'history.jsonl')[:done]),
-             default=-float('inf'))
+  before = records.read(folder / 'history.jsonl')[:done]
+  best = max((r['reward'] for r in before), default=-float('inf'))
   board = progress.scalars(folder / 'tb' / 'search')
   with progress.progress(total, label, initial=done) as bar:
     def on_child(record):

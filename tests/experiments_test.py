@@ -315,8 +315,9 @@ def test_missing_files_are_listed(tmp_path):
 def test_the_workdir_of_another_run(finished):
   assert _error(amoeba.main, finished, lambda: amoeba.Settings(
       **_TINY | dict(seed=1, epochs=3))) == (
-          f'error: {finished} holds a run with other settings: epochs was 2, is '
-          'now 3; seed was 0, is now 1. Choose another --workdir, or delete it')
+          f'error: {finished} holds a run with other settings: epochs was 2, '
+          'is now 3; seed was 0, is now 1. Choose another --workdir, or delete '
+          'it')
 
 
 def test_toy_checks_its_task(tmp_path):
@@ -353,10 +354,11 @@ def test_bad_architectures(tmp_path, value, message):
 def test_train_needs_an_architecture(tmp_path):
   assert _error(train.main, tmp_path, train.Settings) == (
       'error: --architecture is not set: name a file of cells, for example the '
-      'genotype.json of a search')
+      'genotype.json of a search, or a preset')
   assert _error(train.main, tmp_path, lambda: train.Settings(
       architecture='/nowhere.json')) == (
-          'error: cannot read /nowhere.json: No such file or directory')
+          'error: /nowhere.json is neither a file nor one of the presets '
+          'NASNet-A, AmoebaNet-A, AmoebaNet-B, AmoebaNet-C, AmoebaNet-D')
 
 
 def test_a_workdir_of_another_architecture(tmp_path):

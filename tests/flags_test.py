@@ -48,8 +48,9 @@ def test_unset_flags_follow_the_scale():
 
 
 def test_set_flags_win():
-  assert _read('--workdir=w', '--size=0', '--rate=2', '--loud', '--name=')[1] == (
-      _Settings('small', '', 0, 2., True))
+  _, settings = _read('--workdir=w', '--size=0', '--rate=2', '--loud',
+                      '--name=')
+  assert settings == _Settings('small', '', 0, 2., True)
 
 
 def test_help_is_the_comment_and_the_values():
@@ -175,8 +176,9 @@ flags.run(main, flags_test._Settings, flags_test._SCALES)
       [sys.executable, '-c', code, '--workdir=w'], cwd=_ROOT,
       capture_output=True, text=True, check=False)
   assert result.returncode == 1
-  assert result.stderr == ('error: w: No space left on device. Nothing finished '
-                           'is lost: the same command goes on\n')
+  assert result.stderr == (
+      'error: w: No space left on device. Nothing finished is lost: the same '
+      'command goes on\n')
 
 
 @pytest.mark.parametrize('arguments, message', [

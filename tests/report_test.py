@@ -254,8 +254,8 @@ def test_searches_over_seeds(tmp_path):
   assert page.rows[:3] == [
       ['', 'mean best reward', 'seeds'], ['toy', '0.75', '20'],
       ['random search, equal budget', '0.5', '20']]
-  verdict = ('In these runs the search beat random search at equal budget: mean '
-             'best reward 0.75 against 0.5, over 20 seeds.')
+  verdict = ('In these runs the search beat random search at equal budget: '
+             'mean best reward 0.75 against 0.5, over 20 seeds.')
   assert verdict in page.text
   assert verdict in report.terminal_summary(summary, 'report.html')
   assert 'Retraining' not in page.text and 'Cost' not in page.text

@@ -99,6 +99,9 @@ class Conv(Op):
   def __call__(self, x: Array, train: bool) -> Array:
     inner = int(self.features / self.bottleneck) if self.bottleneck else (
         self.features)
+    if not inner:
+      raise ValueError(f'{self.features} features are too few for an operation '
+                       f'that divides them by {self.bottleneck:.3g}')
     if self.bottleneck:
       x = self.norm(conv(nn.relu(x), inner), train)
     for height, width in self.sizes:

@@ -11,6 +11,7 @@ References:
 """
 
 from collections.abc import Mapping
+import os
 
 from nas_jax.spaces import genotypes
 
@@ -113,19 +114,20 @@ PRESETS: Mapping[str, genotypes.Genotype] = {
 }
 
 
-def load(name_or_file: str) -> genotypes.Genotype:
-  """A preset by name, or the genotype in a JSON file.
+def load(name_or_file: str | os.PathLike) -> genotypes.Genotype:
+  """A preset by name, or the cells in a JSON file.
 
   Raises:
-    ValueError: neither a preset nor a readable genotype of cells.
+    ValueError: neither a preset nor a file of cells.
   """
-  if name_or_file in PRESETS:
-    return PRESETS[name_or_file]
-  try:
-    found = genotypes.load(name_or_file)
-  except ValueError as e:
-    raise ValueError(
-        f'{e} (and it is none of the presets {", ".join(PRESETS)})') from e
+  name = os.fspath(name_or_file)
+  if name in PRESETS:
+    return PRESETS[name]
+  if not os.path.exists(name):
+    raise ValueError(f'{name} is neither a file nor one of the presets '
+                     f'{", ".join(PRESETS)}')
+  found = genotypes.load(name)
   if not isinstance(found, genotypes.Genotype):
-    raise ValueError(f'{name_or_file} holds a list, not a genotype of cells')
+    raise ValueError(f'{name} holds a list, expected an object with '
+                     f'{", ".join(genotypes.Genotype._fields)}')
   return found
