@@ -155,17 +155,19 @@ def _search(folder, strategy, evaluator, space, settings, label):
   best = max((r['reward'] for r in before), default=-float('inf'))
   board = progress.scalars(folder / 'tb' / 'search')
   with progress.progress(total, label, initial=done) as bar:
-    def on_child(record):
+    def on_round(state, new):
       nonlocal best
-      best = max(best, record['reward'])
-      bar.update(best=best)
-      board.write(record['child'], {
-          'reward': record['reward'], 'best_reward': best,
-          **{k: v for k, v in record['metrics'].items() if v is not None}})
+      del state
+      for record in new:
+        best = max(best, record['reward'])
+        board.write(record['child'], {
+            'reward': record['reward'], 'best_reward': best,
+            **{k: v for k, v in record['metrics'].items() if v is not None}})
+      bar.update(len(new), best=best)
     _, history = search.run(
         jax.random.key(settings.seed), strategy, evaluator,
         num_rounds=total // settings.children_per_round,
-        genotype=space.genotype, workdir=folder, on_child=on_child)
+        genotype=space.genotype, workdir=folder, on_round=on_round)
   board.close()
   return history
 

@@ -63,7 +63,8 @@ def test_shapes_of_the_stages_of_nasnet():
 
 
 @pytest.mark.parametrize('genotype, size', [
-    (presets.AMOEBANET_A, 20), (presets.AMOEBANET_B, 21), (presets.NASNET_A, 21)])
+    (presets.AMOEBANET_A, 20), (presets.AMOEBANET_B, 21),
+    (presets.NASNET_A, 21)])
 def test_nodes_give_the_shapes_that_they_declare(genotype, size):
   net = _net(genotype, 1, 8, size, auxiliary=True)
   for node in net.nodes:
