@@ -18,9 +18,8 @@ import time
 import jax
 import numpy as np
 
+from benchmarks import result_file
 from nas_jax import base
-from nas_jax import records
-from nas_jax import workdir
 from nas_jax.data import images as image_data
 from nas_jax.evaluators import scratch
 from nas_jax.networks import image
@@ -71,17 +70,10 @@ def main() -> None:
               f'{name:6}  {row["children_per_minute"]:12.1f} '
               f'{row["ratio"]:6.2f} {row["compile_seconds"]:10.1f} '
               f'{row["train_seconds"]:8.1f}', flush=True)
-      if args.output:  # After every variant: a run cut short keeps its rows.
-        _save(args, load, rows)
-
-
-def _save(args, load, rows) -> None:
-  settings = {k: v for k, v in vars(args).items()
-              if k not in ('output', 'variant')}
-  records.write_json(args.output, {
-      'command': workdir.command(), 'settings': settings,
-      'hardware': workdir.hardware(1), 'versions': workdir.versions(),
-      'load_before': load, 'load_after': os.getloadavg(), 'rows': rows})
+      # After every variant: a run cut short keeps its rows.
+      result_file.save(args.output, load, rows=rows, settings={
+          k: v for k, v in vars(args).items()
+          if k not in ('output', 'variant')})
 
 
 def _in_a_process(task, execution, ahead) -> dict:

@@ -8,12 +8,14 @@ evaluations per second on two CPU cores.
 
 import argparse
 import collections
+import os
 import random
 import time
 
 import jax
 import numpy as np
 
+from benchmarks import result_file
 from nas_jax import search
 from nas_jax.evaluators import toy
 from nas_jax.spaces import discrete
@@ -29,7 +31,9 @@ def main() -> None:
   parser.add_argument('--evaluations', type=int, default=1000)
   parser.add_argument('--repeats', type=int, default=5)
   parser.add_argument('--python_seeds', type=int, default=5)
+  parser.add_argument('--output', help='JSON file for the results')
   args = parser.parse_args()
+  load = os.getloadavg()
 
   space = discrete.space([range(size) for size in _SIZES])
   strategy = evolution.regularized_evolution(
@@ -65,6 +69,10 @@ def main() -> None:
   print(f'plain Python: {slow:,.0f} per second; mean best reward '
         f'{np.mean(best):.2f}')
   print(f'ratio: {fast / slow:.0f}')
+  result_file.save(
+      args.output, load, unit='evaluations per second', settings=vars(args),
+      scan=round(fast), scan_best=round(count / min(seconds)),
+      plain_python=round(slow), ratio=round(fast / slow, 1))
 
 
 def _python(seed: int, evaluations: int) -> int:

@@ -14,8 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from nas_jax import records
-from nas_jax import workdir
+from benchmarks import result_file
 from nas_jax.networks import separable
 
 _LOWERINGS = ('grouped', 'merged', 'shifted')
@@ -47,12 +46,8 @@ def main() -> None:
               f'{"backward" if backward else "forward":8}  ' + ''.join(
                   f'{row[n]:10.2f} ({row[n] / row[picked]:5.2f})'
                   for n in _LOWERINGS), flush=True)
-  if args.output:
-    records.write_json(args.output, {
-        'command': workdir.command(), 'picked': picked,
-        'unit': 'milliseconds', 'hardware': workdir.hardware(1),
-        'versions': workdir.versions(), 'load_before': load,
-        'load_after': os.getloadavg(), 'rows': rows})
+  result_file.save(args.output, load, picked=picked, unit='milliseconds',
+                   rows=rows)
 
 
 def _measure(height, channels, size, backward, args) -> dict:

@@ -24,6 +24,9 @@ from nas_jax import workdir as workdirs
 Scales = Mapping[str, Mapping[str, Any]]
 
 _GRACE_SECONDS = 3.
+# Python prints and drops what is raised in JAX's callback of the garbage
+# collector and in destructors: the signal is sent again a moment later.
+_EXCEPTIONS_ARE_LOST = ('_xla_gc_callback', '__del__')
 _COMMENT = re.compile(r'^  (\w+): .*?  # (.*)$', re.MULTILINE)
 _DEFINE = {str: flags.DEFINE_string, int: flags.DEFINE_integer,
            float: flags.DEFINE_float, bool: flags.DEFINE_boolean}
@@ -142,6 +145,12 @@ def _fail(message: str) -> None:
 
 
 def _interrupt(number: int, frame: Any) -> None:
+  outer = frame
+  while outer is not None:
+    if outer.f_code.co_name in _EXCEPTIONS_ARE_LOST:
+      threading.Timer(.05, os.kill, [os.getpid(), number]).start()
+      return
+    outer = outer.f_back
   # A compilation in another thread cannot be stopped and may take minutes.
   # Files are written as if the power could fail, so none is waited for.
   timer = threading.Timer(_GRACE_SECONDS, _leave, [number])

@@ -69,7 +69,13 @@ class FinalSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Settings(FinalSettings):
-  """What a search depends on; final_* is of the training of its result."""
+  """What a search depends on; final_* is of the training of its result.
+
+  The defaults are those of Real et al., arXiv 1802.01548.
+
+  Note: the paper gives no batch size, rate or decay for children; here they
+  are those of its final training.
+  """
   operations: str = 'amoebanet'  # amoebanet (8 operations) or nasnet (13)
   num_nodes: int = 5  # per cell, each adds two operations
   num_children: int = 20000  # architectures to evaluate
@@ -94,6 +100,10 @@ class Settings(FinalSettings):
       raise ValueError(
           f'num_children {self.num_children} is not a multiple of '
           f'children_per_round {self.children_per_round}')
+    if self.num_devices > self.children_per_round:
+      raise ValueError(
+          f'num_devices is {self.num_devices}, but only children_per_round '
+          f'{self.children_per_round} are trained at a time')
 
 
 def space(settings: Settings) -> base.Space:
@@ -140,6 +150,10 @@ def check(settings: FinalSettings, data: image_data.ImageData,
     child_network(genotype, settings, data)
   final_recipe(settings, data)
   final_network(genotype, settings, data)
+  smallest = min(data.train.images.shape[1:3])
+  if settings.final_cutout_length > smallest:
+    raise ValueError(f'final_cutout_length is {settings.final_cutout_length}, '
+                     f'but images have {smallest} pixels')
 
 
 def child_recipe(settings: Settings, data: image_data.ImageData
@@ -157,7 +171,6 @@ def final_recipe(settings: FinalSettings, data: image_data.ImageData
   return recipes.Recipe(
       epochs=settings.final_epochs, batch_size=settings.final_batch_size,
       learning_rate=settings.final_learning_rate,
-      drop_path_keep=settings.final_drop_path_keep,
       auxiliary_weight=settings.final_auxiliary_weight,
       cutout_length=settings.final_cutout_length, **_common(settings, data))
 

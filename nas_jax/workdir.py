@@ -12,6 +12,7 @@ import zlib
 
 from absl import logging
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 from nas_jax import records
 
@@ -77,6 +78,8 @@ def use_compilation_cache(folder: str | os.PathLike) -> None:
   cache = pathlib.Path(folder).absolute() / 'xla_cache'
   _drop_cut_entries(cache)
   jax.config.update('jax_compilation_cache_dir', str(cache))
+  # JAX settles for a cache, or none, when it compiles for the first time.
+  compilation_cache.reset_cache()
   jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.)
   jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
 

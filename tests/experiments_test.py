@@ -188,8 +188,8 @@ def test_no_space_for_a_file(tmp_path, name):
     with flags.errors_in_one_line(tmp_path):
       toy.main(tmp_path, settings)
   assert e.value.code == (
-      f'error: {tmp_path}: No space left on device. Nothing finished is lost: '
-      'the same command goes on')
+      f'error: {full}: No space left on device. Nothing finished is lost: the '
+      'same command goes on')
   full.unlink()
   toy.main(tmp_path, settings)
 
@@ -247,8 +247,8 @@ def test_no_space_for_a_trained_child(tmp_path, monkeypatch):
     with flags.errors_in_one_line(tmp_path):
       amoeba.main(tmp_path, amoeba.Settings(**_TINY))
   assert e.value.code == (
-      f'error: {tmp_path}: No space left on device. Nothing finished is lost: '
-      'the same command goes on')
+      f'error: {tmp_path}/elsewhere: No space left on device. Nothing finished '
+      'is lost: the same command goes on')
 
 
 def _error(main, folder, make):
@@ -297,6 +297,12 @@ _KNOWN = ('digits, cifar10, cifar100, mnist, fashion_mnist, npz:PATH, '
      'train without it, or on larger images'),
     (dict(final_drop_path_keep=0.),
      'error: drop_path_keep is 0.0, expected a probability in (0, 1]'),
+    (dict(final_cutout_length=10),
+     'error: final_cutout_length is 10, but images have 8 pixels'),
+    (dict(num_devices=8, children_per_round=2, population_size=2,
+          num_children=2),
+     'error: num_devices is 8, but only children_per_round 2 are trained at a '
+     'time'),
 ])
 def test_bad_input_is_one_line_and_writes_nothing(tmp_path, options, message):
   folder = tmp_path / 'run'

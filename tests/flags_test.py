@@ -1,10 +1,12 @@
 """Flags out of a dataclass, and how a main stops."""
 
 import dataclasses
+import os
 import pathlib
 import signal
 import subprocess
 import sys
+import threading
 
 from absl import flags as absl_flags
 import pytest
@@ -211,3 +213,14 @@ def test_experiments_share_a_process():
   """Importing one defines no flags."""
   assert random_search.main and not {'task', 'num_children'} & set(
       absl_flags.FLAGS)
+
+
+def test_a_signal_where_exceptions_are_lost_comes_again(monkeypatch):
+  sent = threading.Event()
+  monkeypatch.setattr(os, 'kill', lambda pid, number: sent.set())
+
+  def _xla_gc_callback():
+    flags._interrupt(signal.SIGINT, sys._getframe())
+
+  _xla_gc_callback()
+  assert sent.wait(5)

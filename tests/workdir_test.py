@@ -7,6 +7,7 @@ import time
 import zlib
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 import pytest
 
 from nas_jax import records
@@ -92,6 +93,7 @@ def no_cache(monkeypatch):
   yield
   for name, value in before.items():
     jax.config.update(name, value)
+  compilation_cache.reset_cache()
 
 
 def test_cut_entries_of_the_cache_are_dropped(tmp_path, no_cache):

@@ -98,7 +98,7 @@ def test_recipes_follow_the_settings(digits):
   child = cells_on_images.child_recipe(settings, digits)
   final = cells_on_images.final_recipe(settings, digits)
   assert (child.epochs, child.batch_size, child.patience) == (3, 64, 3)
-  assert (final.epochs, final.cutout_length, final.patience) == (15, 2, None)
+  assert (final.epochs, final.cutout_length, final.patience) == (12, 2, None)
   for recipe in (child, final):
     assert recipe.weight_decay == .25
     assert (recipe.crop_padding, recipe.flip) == (1, False)  # 8 pixels, digits

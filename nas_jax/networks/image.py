@@ -53,9 +53,17 @@ def cifar_net(
 
   Raises:
     ValueError: a genotype the table cannot build, an image too small for the
-      reductions or for the auxiliary head.
+      reductions or for the auxiliary head, a number out of range.
   """
   normal, normal_concat, reduce, reduce_concat = genotype
+  for name, keep in (('drop_path_keep', drop_path_keep),
+                     ('dropout_keep', dropout_keep)):
+    if not 0 < keep <= 1:
+      raise ValueError(
+          f'{name} is {keep}, expected a probability in (0, 1]')
+  if auxiliary and not num_reductions:
+    raise ValueError('the auxiliary head reads the input of the last reduction '
+                     'cell, but num_reductions is 0')
   smallest = min(image_shape[:2]) // 2**num_reductions
   if not smallest:
     raise ValueError(

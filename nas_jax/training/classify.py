@@ -89,11 +89,16 @@ def compile_trainer(
     num_devices: over which each batch is split.
 
   Raises:
-    ValueError: an unknown execution, or blocks on several devices.
+    ValueError: an unknown execution, blocks on several devices, or an
+      auxiliary classifier without a weight or the other way round.
   """
   if execution not in EXECUTIONS:
     raise ValueError(f'execution is {execution!r}, expected one of '
                      f'{EXECUTIONS}')
+  if bool(net.auxiliary) != (recipe.auxiliary_weight > 0):
+    raise ValueError(
+        f'auxiliary_weight is {recipe.auxiliary_weight}, but the network has '
+        f'{"an" if net.auxiliary else "no"} auxiliary classifier')
   if execution == 'auto':
     cpu = jax.default_backend() == 'cpu'
     execution = 'blocks' if cpu and num_devices == 1 else 'whole'

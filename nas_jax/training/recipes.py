@@ -1,4 +1,4 @@
-"""How a network is trained: frozen settings, and the published ones.
+"""How a network is trained: frozen settings.
 
 A recipe holds everything but the network and the data, so that two runs with
 equal recipes differ only in what is compared.
@@ -27,8 +27,6 @@ class Recipe:
     clip_norm: global gradient norm above which gradients are scaled down.
     label_smoothing: mass spread over all classes.
     auxiliary_weight: of the auxiliary classifier's loss; 0 for none.
-    drop_path_keep: see `graph.Graph`.
-    dropout_keep: before the classifier.
     crop_padding: pixels of padding of the random crop; 0 for no crop.
     flip: whether images are flipped at random.
     cutout_length: side of the erased square; 0 for none.
@@ -52,8 +50,6 @@ class Recipe:
   clip_norm: float = 5.
   label_smoothing: float = 0.
   auxiliary_weight: float = 0.
-  drop_path_keep: float = 1.
-  dropout_keep: float = 1.
   crop_padding: int = 4
   flip: bool = True
   cutout_length: int = 0
@@ -67,10 +63,9 @@ class Recipe:
       if not getattr(self, name) > 0:
         raise ValueError(
             f'{name} is {getattr(self, name)}, expected a positive number')
-    for name in ('drop_path_keep', 'dropout_keep'):
-      if not 0 < getattr(self, name) <= 1:
-        raise ValueError(f'{name} is {getattr(self, name)}, expected a '
-                         'probability in (0, 1]')
+    if self.cutout_length < 0 or self.cutout_length % 2:
+      raise ValueError(f'cutout_length is {self.cutout_length}, expected an '
+                       'even number')
     if self.schedule not in SCHEDULES:
       raise ValueError(
           f'schedule is {self.schedule!r}, expected one of {SCHEDULES}')
@@ -89,12 +84,3 @@ def learning_rate(recipe: Recipe, epoch: int, fraction: float) -> float:
   span = recipe.learning_rate - recipe.final_learning_rate
   return recipe.final_learning_rate + span * (
       1 + math.cos(math.pi * progress)) / 2
-
-
-# Real et al., arXiv 1802.01548, methods details: children train for 25 epochs.
-# Note: the paper gives no batch size, rate or decay for the search; these are
-# the ones of its final training.
-AMOEBANET_CHILD = Recipe(epochs=25)
-# "Augmented" training of the chosen architecture on CIFAR-10, ibid.
-AMOEBANET_CIFAR = Recipe(
-    epochs=600, drop_path_keep=0.7, auxiliary_weight=0.5)

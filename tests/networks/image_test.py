@@ -199,3 +199,16 @@ def test_style_reaches_every_norm():
   styles = [n.module.style for n in net.nodes if hasattr(n.module, 'style')]
   assert len(styles) > 20
   assert {s.axis_name for s in styles} == {'batch'}
+
+
+@pytest.mark.parametrize('name', ['drop_path_keep', 'dropout_keep'])
+@pytest.mark.parametrize('value', [0., 1.5, -.1])
+def test_settings_that_are_probabilities(name, value):
+  message = f'{name} is {value}, expected a probability in (0, 1]'
+  with pytest.raises(ValueError, match=re.escape(message)):
+    _net(_SMALL, **{name: value})
+
+
+def test_an_auxiliary_head_needs_a_reduction():
+  with pytest.raises(ValueError, match='but num_reductions is 0$'):
+    _net(_SMALL, num_reductions=0, auxiliary=True)

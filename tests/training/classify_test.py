@@ -228,3 +228,11 @@ def test_blocks_run_on_one_device():
   with pytest.raises(ValueError, match="not 2; use execution='whole'"):
     classify.compile_trainer(
         _linear_net(), _LINEAR, _TASK, execution='blocks', num_devices=2)
+
+
+def test_an_auxiliary_weight_needs_an_auxiliary_classifier():
+  recipe = dataclasses.replace(_LINEAR, auxiliary_weight=.4)
+  message = ('auxiliary_weight is 0.4, but the network has no auxiliary '
+             'classifier')
+  with pytest.raises(ValueError, match=re.escape(message)):
+    classify.compile_trainer(_linear_net(), recipe, _TASK)

@@ -29,6 +29,6 @@ def tiny() -> Tiny:
       num_cells=1, features=8, num_reductions=1, drop_path_keep=.9)
   recipe = recipes.Recipe(
       epochs=4, batch_size=32, learning_rate=.1, crop_padding=1, flip=False,
-      drop_path_keep=.9, eval_batch_size=50)
+      eval_batch_size=50)
   return Tiny(data, net, recipe, classify.compile_trainer(
       net, recipe, classify.task_of(data), execution='blocks'))
