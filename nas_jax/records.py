@@ -38,13 +38,20 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def rewrite(path: Path, records: Iterable[dict[str, Any]]) -> None:
   """Replaces a JSON-lines file atomically."""
-  _replace(path, ''.join(
+  write_text(path, ''.join(
       json.dumps(r, allow_nan=False) + '\n' for r in records))
+
+
+def write_text(path: Path, text: str) -> None:
+  """Replaces a file atomically."""
+  temporary = f'{os.fspath(path)}.tmp'
+  _write(temporary, 'w', text)
+  os.replace(temporary, path)
 
 
 def write_json(path: Path, value: Any) -> None:
   """Replaces a JSON file atomically."""
-  _replace(path, json.dumps(value, indent=2, allow_nan=False) + '\n')
+  write_text(path, json.dumps(value, indent=2, allow_nan=False) + '\n')
 
 
 def read_json(path: Path) -> Any:
@@ -59,12 +66,6 @@ def read_json(path: Path) -> Any:
     raise ValueError(f'cannot read {path}: {e.strerror}') from e
   except ValueError as e:
     raise ValueError(f'{path} is not a JSON file: {e}') from e
-
-
-def _replace(path: Path, text: str) -> None:
-  temporary = f'{os.fspath(path)}.tmp'
-  _write(temporary, 'w', text)
-  os.replace(temporary, path)
 
 
 def _write(path: Path, mode: str, text: str) -> None:

@@ -106,9 +106,7 @@ def write(workdir: str | os.PathLike) -> pathlib.Path:
           f'<title>{_esc(title)}</title><style>{_STYLE}</style></head>'
           f'<body>{"".join(body)}</body></html>\n')
   path = folder / 'report.html'
-  temporary = folder / 'report.html.tmp'
-  temporary.write_text(page, 'utf-8')
-  os.replace(temporary, path)
+  records.write_text(path, page)
   return path
 
 
