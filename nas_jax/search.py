@@ -6,7 +6,6 @@ fold_in(key, r), so a run can go on from any round.
 
 from collections.abc import Callable
 import os
-import time
 from typing import Any, NamedTuple
 
 import jax

@@ -80,9 +80,7 @@ def scratch(
     ValueError: at once, for an unknown execution, more devices than there are
       or a damaged cache.
   """
-  if execution not in classify.EXECUTIONS:
-    raise ValueError(f'execution is {execution!r}, expected one of '
-                     f'{classify.EXECUTIONS}')
+  classify.check_execution(execution)
   devices = parallel.local_devices(num_devices)
   known = {_name(child['genotype']): child for child in _read(cache)}
   if cache and os.path.exists(cache):

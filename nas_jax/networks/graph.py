@@ -158,21 +158,15 @@ def init(key: Array, net: Graph) -> Variables:
     key: one key.
     net: the graph.
   """
-  params, stats = {}, {}
-  for i, node in enumerate(net.nodes):
-    drawn = initializers.draw(
-        key, i, variable_shapes(node.module, input_shapes(net, node, 1)))
-    params[node.name] = drawn.get('params', {})
-    stats[node.name] = drawn.get('batch_stats', {})
-  return Variables(params, stats)
+  return _by_collection({
+      node.name: initializers.draw(key, i, _shapes_of(net, node))
+      for i, node in enumerate(net.nodes)})
 
 
 def shapes(net: Graph) -> Variables:
   """Of what `init` returns, without drawing it."""
-  trees = {node.name: variable_shapes(node.module, input_shapes(net, node, 1))
-           for node in net.nodes}
-  return Variables({k: v.get('params', {}) for k, v in trees.items()},
-                   {k: v.get('batch_stats', {}) for k, v in trees.items()})
+  return _by_collection({
+      node.name: _shapes_of(net, node) for node in net.nodes})
 
 
 def input_shapes(net: Graph, node: Node, batch_size: int
@@ -214,3 +208,15 @@ def drop_path(key: Array, x: Array, keep: Array | float) -> Array:
   """
   mask = jax.random.bernoulli(key, keep, (x.shape[0], 1, 1, 1))
   return jnp.where(mask, x / keep, 0.)
+
+
+def _shapes_of(net: Graph, node: Node) -> dict[str, Any]:
+  """The variables of a node; they do not depend on the batch."""
+  return variable_shapes(node.module, input_shapes(net, node, 1))
+
+
+def _by_collection(trees: dict[str, dict[str, Any]]) -> Variables:
+  """From node name -> collection -> tree."""
+  return Variables(*({name: tree.get(collection, {})
+                      for name, tree in trees.items()}
+                     for collection in ('params', 'batch_stats')))

@@ -70,6 +70,13 @@ def task_of(data: image_data.ImageData) -> Task:
               tuple(float(x) for x in data.std))
 
 
+def check_execution(execution: str) -> None:
+  """Raises ValueError unless it is one of `EXECUTIONS`."""
+  if execution not in EXECUTIONS:
+    raise ValueError(f'execution is {execution!r}, expected one of '
+                     f'{EXECUTIONS}')
+
+
 def compile_trainer(
     net: graph.Graph,
     recipe: recipes.Recipe,
@@ -92,9 +99,7 @@ def compile_trainer(
     ValueError: an unknown execution, blocks on several devices, or an
       auxiliary classifier without a weight or the other way round.
   """
-  if execution not in EXECUTIONS:
-    raise ValueError(f'execution is {execution!r}, expected one of '
-                     f'{EXECUTIONS}')
+  check_execution(execution)
   if bool(net.auxiliary) != (recipe.auxiliary_weight > 0):
     raise ValueError(
         f'auxiliary_weight is {recipe.auxiliary_weight}, but the network has '
