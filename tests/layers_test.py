@@ -8,11 +8,11 @@ import pytest
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _LAYERS = {
     'base': 0, 'records': 0, 'progress': 0, 'statistics': 0,
-    'rewards': 1, 'parallel': 1, 'checkpoint': 1, 'cost': 1, 'spaces': 1,
-    'data': 1, 'workdir': 1,
+    'rewards': 1, 'parallel': 1, 'checkpoint': 1, 'spaces': 1, 'data': 1,
+    'workdir': 1,
     'controllers': 2, 'networks': 2, 'journal': 2, 'search': 2,
     'descent': 2,
-    'strategies': 3, 'supernets': 3, 'training': 3,
+    'cost': 3, 'strategies': 3, 'supernets': 3, 'training': 3,
     'cells_on_images': 4, 'evaluators': 4, 'report': 4, 'plot': 4,
     'workflow': 5,
 }

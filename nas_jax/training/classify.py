@@ -123,6 +123,19 @@ def compile_trainer(
   return Trainer(init, step, predict, seconds)
 
 
+def lower_step(net: graph.Graph, recipe: recipes.Recipe, task: Task
+               ) -> jax.stages.Lowered:
+  """The step of the execution 'whole' on one device, before it is compiled.
+
+  `cost.peak_memory` tells what it needs.
+  """
+  return jax.jit(_whole_step(net, recipe, task, 1), donate_argnums=0).lower(
+      _state_shapes(net, recipe), _images(recipe.batch_size, task),
+      jax.ShapeDtypeStruct((recipe.batch_size,), jnp.int32),
+      *jax.eval_shape(lambda: (jax.random.key(0), jnp.float32(0),
+                               jnp.float32(0))))
+
+
 def train_epoch(
     key: Array,
     trainer: Trainer,
@@ -239,6 +252,26 @@ def _objective_of(recipe):
 
 def _whole(net, recipe, task, num_devices):
   model = graph.GraphNet(net)
+
+  def predict(state, images):
+    return model.apply(
+        {'params': state.params, 'batch_stats': state.batch_stats},
+        _normalise(task, images)).main
+
+  compiled_predict = jax.jit(predict).lower(
+      _state_shapes(net, recipe), _images(recipe.eval_batch_size, task)
+  ).compile()
+  if num_devices > 1:
+    return parallel.pmap_batch(
+        _whole_step(net, recipe, task, num_devices), num_sharded=2,
+        num_devices=num_devices
+    ), lambda state, images: compiled_predict(
+        parallel.first_copy(state), images)
+  return lower_step(net, recipe, task).compile(), compiled_predict
+
+
+def _whole_step(net, recipe, task, num_devices):
+  model = graph.GraphNet(net)
   axis = parallel.BATCH_AXIS if num_devices > 1 else None
   mean = lambda x: jax.lax.pmean(x, axis) if axis else x
 
@@ -267,26 +300,12 @@ def _whole(net, recipe, task, num_devices):
     return TrainState({k: p for k, (p, _) in pairs.items()}, stats,
                       {k: o for k, (_, o) in pairs.items()}), metrics
 
-  def predict(state, images):
-    return model.apply(
-        {'params': state.params, 'batch_stats': state.batch_stats},
-        _normalise(task, images)).main
+  return step
 
+
+def _state_shapes(net, recipe) -> TrainState:
   variables = graph.shapes(net)
-  state = TrainState(*variables, _optimizer_shapes(variables, recipe))
-  eval_shape = _images(recipe.eval_batch_size, task)
-  compiled_predict = jax.jit(predict).lower(state, eval_shape).compile()
-  if num_devices > 1:
-    return parallel.pmap_batch(
-        step, num_sharded=2, num_devices=num_devices
-    ), lambda state, images: compiled_predict(
-        parallel.first_copy(state), images)
-  compiled_step = jax.jit(step, donate_argnums=0).lower(
-      state, _images(recipe.batch_size, task),
-      jax.ShapeDtypeStruct((recipe.batch_size,), jnp.int32),
-      *jax.eval_shape(lambda: (jax.random.key(0), jnp.float32(0),
-                               jnp.float32(0)))).compile()
-  return compiled_step, compiled_predict
+  return TrainState(*variables, _optimizer_shapes(variables, recipe))
 
 
 def _start(variables: graph.Variables, recipe: recipes.Recipe) -> TrainState:
