@@ -6,7 +6,7 @@ import re
 import pytest
 
 from nas_jax.data import images
-from nas_jax.networks import ops
+from nas_jax.networks import tables
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _PAGE = (_ROOT / 'docs' / 'architecture.md').read_text('utf-8')
@@ -15,7 +15,7 @@ _PAGE = (_ROOT / 'docs' / 'architecture.md').read_text('utf-8')
 @pytest.fixture
 def registries(monkeypatch):
   """What the blocks register is gone afterwards."""
-  monkeypatch.setattr(ops, 'TABLES', dict(ops.TABLES))
+  monkeypatch.setattr(tables, 'TABLES', dict(tables.TABLES))
   monkeypatch.setattr(images, 'SOURCES', dict(images.SOURCES))
 
 

@@ -69,7 +69,7 @@ def forward(
     Logits, new batch statistics, and one pullback per node for `backward`.
   """
   net = programs.net
-  values, stats, pullbacks = [images], {}, []
+  values, stats, pullbacks = [graph.cast(net, images)], {}, []
   for i, node in enumerate(net.nodes):
     keep = graph.keep_probability(net, node, progress)
     y, pullback, stats[node.name] = programs.train[i][0](
@@ -111,7 +111,7 @@ def backward(
 def predict(
     variables: graph.Variables, programs: Programs, images: Array) -> Array:
   """Logits float[B, K] with running statistics."""
-  values: list[Array | None] = [images]
+  values: list[Array | None] = [graph.cast(programs.net, images)]
   for i, node in enumerate(programs.net.nodes):
     run = programs.predict[i]
     values.append(run and run(

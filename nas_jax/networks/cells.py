@@ -6,6 +6,7 @@ output rules follow tensorflow/models nasnet_utils.py (`NasNetABaseCell`).
 
 from nas_jax.networks import graph
 from nas_jax.networks import ops
+from nas_jax.networks import tables
 
 Value = graph.Value
 
@@ -39,7 +40,7 @@ def add_cell(
     reduction: whether operations that read states 0 and 1 have stride 2.
     depth: (index of the cell + 1) / number of cells, for drop path.
     name: scope of the cell's parameters.
-    table: which operations, a key of `ops.TABLES`.
+    table: which operations, a key of `tables.TABLES`.
     style: shared settings.
 
   Returns:
@@ -48,7 +49,7 @@ def add_cell(
   Raises:
     ValueError: an operation that is not in the table.
   """
-  operations = ops.TABLES[table]
+  operations = tables.TABLES[table]
 
   def add(scope, op, source, stride=1, depth=0.):
     shape = (*(-(-n // stride) for n in source.size), features)

@@ -6,6 +6,7 @@ programs that all networks share.
 """
 
 import functools
+import math
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -13,8 +14,19 @@ import jax
 import jax.numpy as jnp
 
 from nas_jax.networks import initializers
+from nas_jax.networks import ops
 
 Array = jax.Array
+
+
+class Defaults(NamedTuple):
+  """What a family of networks is built with unless told otherwise."""
+  features: int | None  # None: the family has no such choice
+  num_cells: int | None
+  style: ops.Style = ops.Style()
+  dropout_keep: float = 1.  # before the classifier
+  image_shape: tuple[int, int, int] = (32, 32, 3)
+  num_classes: int = 10
 
 
 class Node(NamedTuple):
@@ -34,6 +46,8 @@ class Graph(NamedTuple):
   nodes: tuple[Node, ...]
   auxiliary: int | None  # the value of the auxiliary classifier, if any
   drop_path_keep: float = 1.  # of the deepest path at the end of training
+  initializer: str = 'fan_out'  # a key of `initializers.RULES`
+  dtype: str | None = None  # of the computation; float32 if not set
 
 
 class Variables(NamedTuple):
@@ -64,16 +78,44 @@ class Value(NamedTuple):
 class Builder:
   """Collects nodes while tracking the shape of every value."""
 
-  def __init__(self, image_shape: tuple[int, int, int]):
+  def __init__(self, image_shape: tuple[int, int, int],
+               style: ops.Style = ops.Style()):
     self.image = Value(0, tuple(image_shape))
+    self.style = style
     self.nodes: list[Node] = []
+    self._values = [self.image]
 
   def add(self, name: str, module: nn.Module, inputs: list[Value],
-          shape: tuple[int, ...], depth: float = 0.) -> Value:
-    """Appends a node whose output has `shape`, without the batch."""
+          shape: tuple[int, ...] | None = None, depth: float = 0.) -> Value:
+    """Appends a node.
+
+    Args:
+      name: of its parameters, its own in the network.
+      module: called as module(*inputs, train).
+      inputs: values of this builder.
+      shape: of its output without the batch; found by tracing if not given.
+      depth: see `Node`.
+
+    Raises:
+      ValueError: the name is taken.
+    """
+    if any(node.name == name for node in self.nodes):
+      raise ValueError(f'two nodes are called {name!r}')
+    if shape is None:
+      shape = _output_shape(module, tuple(v.shape for v in inputs))
     self.nodes.append(
         Node(name, module, tuple(v.index for v in inputs), shape, depth))
-    return Value(len(self.nodes), shape)
+    self._values.append(Value(len(self.nodes), shape))
+    return self._values[-1]
+
+  def sum(self, name: str, values: list[Value]) -> Value:
+    """The sum of values of one shape."""
+    return self.add(name, Sum(), values, values[0].shape)
+
+  def concat(self, name: str, values: list[Value]) -> Value:
+    """Values of one size, concatenated on the channels."""
+    channels = sum(v.channels for v in values)
+    return self.add(name, Concat(), values, (*values[0].size, channels))
 
   def finish(self, output: Value, auxiliary: Value | None = None,
              drop_path_keep: float = 1.) -> Graph:
@@ -82,14 +124,16 @@ class Builder:
     for i in range(len(self.nodes), 0, -1):
       if i in needed:
         needed |= set(self.nodes[i - 1].inputs)
-    kept = [0] + sorted(needed - {0})
+    # The output is the last node, whatever was added after it.
+    kept = [0] + sorted(needed - {0, output.index}) + [output.index]
     place = {old: new for new, old in enumerate(kept)}
     nodes = tuple(
         self.nodes[i - 1]._replace(
             inputs=tuple(place[j] for j in self.nodes[i - 1].inputs))
         for i in kept[1:])
     return Graph(self.image.shape, nodes,
-                 place[auxiliary.index] if auxiliary else None, drop_path_keep)
+                 place[auxiliary.index] if auxiliary else None, drop_path_keep,
+                 self.style.initializer, self.style.dtype)
 
 
 class Sum(nn.Module):
@@ -134,7 +178,7 @@ class GraphNet(nn.Module):
     Returns:
       `Logits`.
     """
-    values = [images]
+    values = [cast(self.graph, images)]
     for i, node in enumerate(self.graph.nodes):
       if i + 1 == self.graph.auxiliary and not (
           train or self.is_initializing()):
@@ -159,7 +203,8 @@ def init(key: Array, net: Graph) -> Variables:
     net: the graph.
   """
   return _by_collection({
-      node.name: initializers.draw(key, i, _shapes_of(net, node))
+      node.name: initializers.draw(
+          key, i, _shapes_of(net, node), net.initializer)
       for i, node in enumerate(net.nodes)})
 
 
@@ -169,21 +214,50 @@ def shapes(net: Graph) -> Variables:
       node.name: _shapes_of(net, node) for node in net.nodes})
 
 
+def cast(net: Graph, images: Array) -> Array:
+  """Images in the type that the network computes in."""
+  return images.astype(net.dtype) if net.dtype else images
+
+
 def input_shapes(net: Graph, node: Node, batch_size: int
                  ) -> tuple[jax.ShapeDtypeStruct, ...]:
   """What a node reads for a batch of images."""
   return tuple(
       jax.ShapeDtypeStruct(
           (batch_size, *(net.nodes[i - 1].shape if i else net.image_shape)),
-          jnp.float32) for i in node.inputs)
+          net.dtype or jnp.float32) for i in node.inputs)
+
+
+def num_params(net: Graph, auxiliary: bool = False) -> int:
+  """Trainable numbers, without those of the auxiliary classifier.
+
+  Args:
+    net: the network.
+    auxiliary: count the auxiliary classifier too.
+  """
+  skipped = net.nodes[net.auxiliary - 1].name if (
+      net.auxiliary and not auxiliary) else None
+  return sum(math.prod(x.shape) for name, tree in shapes(net).params.items()
+             if name != skipped for x in jax.tree.leaves(tree))
 
 
 @functools.lru_cache(maxsize=None)
 def variable_shapes(module: nn.Module, inputs: tuple) -> dict[str, Any]:
   """The variables of a module for inputs of these shapes."""
   return jax.eval_shape(
-      lambda key, inputs: module.init(key, *inputs, True),
+      lambda key, inputs: module.init(
+          {'params': key, 'dropout': key}, *inputs, True),
       jax.random.key(0), inputs)
+
+
+@functools.lru_cache(maxsize=None)
+def _output_shape(module: nn.Module, inputs: tuple) -> tuple[int, ...]:
+  """Of a module, without the batch."""
+  found, _ = jax.eval_shape(
+      lambda key, inputs: module.init_with_output(
+          {'params': key, 'dropout': key}, *inputs, True), jax.random.key(0),
+      [jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in inputs])
+  return tuple(found.shape[1:])
 
 
 def drops(graph: Graph, node: Node) -> bool:

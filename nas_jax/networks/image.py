@@ -9,7 +9,6 @@ import jax.numpy as jnp
 
 from nas_jax.networks import cells
 from nas_jax.networks import graph
-from nas_jax.networks import initializers
 from nas_jax.networks import ops
 
 Array = jax.Array
@@ -69,7 +68,7 @@ def cifar_net(
     raise ValueError(
         f'an image of {image_shape[0]} x {image_shape[1]} pixels cannot be '
         f'halved by {num_reductions} reduction cells')
-  builder = graph.Builder(image_shape)
+  builder = graph.Builder(image_shape, style)
   height, width, _ = image_shape
   previous, last = None, builder.add(
       'stem', Stem(stem_multiplier * features, style), [builder.image],
@@ -95,7 +94,8 @@ def cifar_net(
           depth=(index + 1) / total, name=f'cell{index}', table=table,
           style=style)
       index += 1
-  output = builder.add('classifier', Classifier(num_classes, dropout_keep),
+  output = builder.add('classifier', Classifier(
+      num_classes, dropout_keep, style),
                        [last], (num_classes,))
   return builder.finish(output, second, drop_path_keep)
 
@@ -107,20 +107,22 @@ class Stem(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
-    return ops.norm(self.style, ops.conv(x, self.features, (3, 3)), train)
+    return ops.norm(
+        self.style, ops.conv(self.style, x, self.features, (3, 3)), train)
 
 
 class Classifier(nn.Module):
   """ReLU, global average pool, dropout, linear: [B, H, W, C] -> [B, K]."""
   num_classes: int
   dropout_keep: float = 1.
+  style: ops.Style = ops.Style()
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
     x = jnp.mean(nn.relu(x), (1, 2))
     if self.dropout_keep < 1.:
       x = nn.Dropout(1. - self.dropout_keep, deterministic=not train)(x)
-    return nn.Dense(self.num_classes, kernel_init=initializers.fan_out)(x)
+    return ops.dense(self.style, x, self.num_classes)
 
 
 class AuxiliaryHead(nn.Module):
@@ -131,8 +133,8 @@ class AuxiliaryHead(nn.Module):
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
     x = nn.avg_pool(nn.relu(x), (5, 5), (3, 3), 'VALID')
-    x = nn.relu(ops.norm(self.style, ops.conv(x, 128), train))
-    x = ops.conv(x, 768, x.shape[1:3], padding='VALID')
+    x = nn.relu(ops.norm(
+        self.style, ops.conv(self.style, x, 128), train))
+    x = ops.conv(self.style, x, 768, x.shape[1:3], padding='valid')
     x = nn.relu(ops.norm(self.style, x, train))
-    return nn.Dense(
-        self.num_classes, kernel_init=initializers.fan_out)(x[:, 0, 0])
+    return ops.dense(self.style, x[:, 0, 0], self.num_classes)

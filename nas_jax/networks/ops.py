@@ -1,17 +1,9 @@
 """Every primitive operation, said once: layout NHWC, kernels HWIO.
 
-`NASNET` is the table of the NASNet and AmoebaNet papers: ReLU, convolution,
-batch norm in this order; separable convolutions applied twice; 'SAME' padding;
-a 1x1 convolution wherever the number of channels must change.
-
-References:
-  Zoph et al., Learning Transferable Architectures, arXiv 1707.07012, sec. 3
-    and appendix A.4; tensorflow/models nasnet_utils.py.
-  Real et al., Regularized Evolution, arXiv 1802.01548, sec. 3;
-    tensorflow/tpu amoeba_net/network_utils.py.
+Which of them a paper has, and with what settings, is said in tables.py.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 
@@ -22,6 +14,8 @@ from jax import lax
 import numpy as np
 
 from nas_jax.networks import initializers
+from nas_jax.networks import norm as norms
+from nas_jax.networks import padding as paddings
 from nas_jax.networks import separable
 
 Array = jax.Array
@@ -36,11 +30,18 @@ class Style:
     epsilon: what batch norm adds to the variance.
     axis_name: pmap axis over which batch statistics are averaged, or None.
     lowering: how separable convolutions reach XLA (`separable.LOWERINGS`).
+    padding: 'same' (TensorFlow) or 'symmetric' (PyTorch), see padding.py.
+    initializer: of all weights, a key of `initializers.RULES`.
+    dtype: of the computation, such as 'bfloat16', float32 if not set;
+      parameters and statistics are float32 always.
   """
   momentum: float = 0.9
   epsilon: float = 1e-5
   axis_name: str | None = None
   lowering: str = 'auto'
+  padding: str = 'same'
+  initializer: str = 'fan_out'
+  dtype: str | None = None
 
 
 class Op(nn.Module):
@@ -62,7 +63,8 @@ class Op(nn.Module):
     """1x1 convolution and batch norm where the channels differ."""
     if x.shape[-1] == self.features and stride == 1:
       return x
-    return self.norm(conv(x, self.features, stride=stride), train)
+    return self.norm(
+        conv(self.style, x, self.features, stride=stride), train)
 
 
 class Identity(Op):
@@ -82,18 +84,21 @@ class Pool(Op):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
-    return self.match(pool(x, self.kind, self.size, self.stride), train)
+    x = pool(x, self.kind, self.size, self.stride, self.style.padding)
+    return self.match(x, train)
 
 
 class Conv(Op):
-  """ReLU, k x k convolution, norm; NASNet's plain convolutions.
+  """(ReLU, convolution, norm) for each of `sizes`.
 
   With `bottleneck` = b > 0 the convolutions of `sizes` run at F / b channels
   between two 1x1 convolutions (AmoebaNet's code); each is followed by norm.
+  With `factorized` there is neither norm nor ReLU between those of `sizes`.
   """
   sizes: tuple[tuple[int, int], ...] = ((1, 1),)
   dilation: int = 1
   bottleneck: float = 0.
+  factorized: bool = False
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
@@ -103,15 +108,17 @@ class Conv(Op):
       raise ValueError(f'{self.features} features are too few for an operation '
                        f'that divides them by {self.bottleneck:.3g}')
     if self.bottleneck:
-      x = self.norm(conv(nn.relu(x), inner), train)
-    for height, width in self.sizes:
+      x = self.norm(conv(self.style, nn.relu(x), inner), train)
+    for i, (height, width) in enumerate(self.sizes):
       # Each of two factors strides along its own axis only.
       stride = ((self.stride if height > 1 or width == 1 else 1),
                 (self.stride if width > 1 or height == 1 else 1))
-      x = conv(nn.relu(x), inner, (height, width), stride, self.dilation)
-      x = self.norm(x, train)
+      x = x if self.factorized and i else nn.relu(x)
+      x = conv(self.style, x, inner, (height, width), stride, self.dilation)
+      if not self.factorized or i + 1 == len(self.sizes):
+        x = self.norm(x, train)
     if self.bottleneck:
-      x = self.norm(conv(nn.relu(x), self.features), train)
+      x = self.norm(conv(self.style, nn.relu(x), self.features), train)
     return x
 
 
@@ -126,13 +133,15 @@ class SeparableConv(Op):
     for i in range(self.repeats):
       channels = x.shape[-1]
       depthwise = self.param(
-          f'depthwise_{i}', initializers.depthwise,
+          f'depthwise_{i}', initializers.depthwise(self.style.initializer),
           (self.size, self.size, channels))
       pointwise = self.param(
-          f'pointwise_{i}', initializers.fan_out, (channels, self.features))
+          f'pointwise_{i}', initializers.kernel(self.style.initializer),
+          (channels, self.features))
       x = separable.separable(
-          nn.relu(x), depthwise, pointwise, stride=1 if i else self.stride,
-          dilation=self.dilation, lowering=self.style.lowering)
+          nn.relu(x), depthwise.astype(x.dtype), pointwise.astype(x.dtype),
+          stride=1 if i else self.stride, dilation=self.dilation,
+          padding=self.style.padding, lowering=self.style.lowering)
       x = self.norm(x, train)
     return x
 
@@ -149,13 +158,13 @@ class FactorizedReduction(Op):
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
     if self.stride == 1:
-      return self.norm(conv(x, self.features), train)
+      return self.norm(conv(self.style, x, self.features), train)
     if self.features % 2:
       raise ValueError('a factorized reduction splits its features in two '
                        f'halves, got {self.features}')
     half = self.features // 2
     shifted = jnp.pad(x[:, 1:, 1:], ((0, 0), (0, 1), (0, 1), (0, 0)))
-    paths = [conv(y[:, ::2, ::2], half) for y in (x, shifted)]
+    paths = [conv(self.style, y[:, ::2, ::2], half) for y in (x, shifted)]
     return self.norm(jnp.concatenate(paths, -1), train)
 
 
@@ -168,92 +177,176 @@ class ReluFactorizedReduction(Op):
         self.features, self.stride, self.style)(nn.relu(x), train)
 
 
+class SkipConnect(Op):
+  """The input itself; a factorized reduction where the stride is 2 (DARTS)."""
+
+  @nn.compact
+  def __call__(self, x: Array, train: bool) -> Array:
+    if x.shape[-1] == self.features and self.stride == 1:
+      return x
+    return ReluFactorizedReduction(
+        self.features, self.stride, self.style)(x, train)
+
+
+class Zero(Op):
+  """Zeros of the shape of the output: DARTS' `none`."""
+
+  @nn.compact
+  def __call__(self, x: Array, train: bool) -> Array:
+    x = x[:, ::self.stride, ::self.stride, :1]
+    return jnp.zeros((*x.shape[:-1], self.features), x.dtype)
+
+
+class Noise(Op):
+  """Standard normal noise, whatever the input (space S4 of R-DARTS).
+
+  Note: at evaluation, where there is no source of randomness, the noise is
+  the same every time.
+
+  Reference: Zela et al., arXiv 1909.09656, sec. 3.
+  """
+
+  @nn.compact
+  def __call__(self, x: Array, train: bool) -> Array:
+    shape = (*x[:, ::self.stride, ::self.stride].shape[:-1], self.features)
+    key = self.make_rng('dropout') if train and self.has_rng('dropout') else (
+        jax.random.key(0))
+    return jax.random.normal(key, shape, x.dtype)
+
+
+class Convolution(nn.Module):
+  """Convolution of any size; parameters 'kernel' [h, w, C / groups, D]."""
+  features: int
+  size: tuple[int, int]
+  stride: int | tuple[int, int]
+  dilation: int
+  padding: str | tuple[tuple[int, int], ...]
+  groups: int
+  use_bias: bool
+  initializer: str
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    shape = (*self.size, x.shape[-1] // self.groups, self.features)
+    kernel = self.param(
+        'kernel', initializers.kernel(self.initializer), shape)
+    y = separable.convolution(
+        x, kernel.astype(x.dtype), stride=self.stride, dilation=self.dilation,
+        padding=self.padding, groups=self.groups)
+    if not self.use_bias:
+      return y
+    bias = self.param('bias', initializers.bias(
+        self.initializer, int(np.prod(shape[:-1]))), (self.features,))
+    return y + bias.astype(x.dtype)
+
+
 def norm(style: Style, x: Array, train: bool) -> Array:
   """Batch norm inside a compact module."""
-  return nn.BatchNorm(
-      use_running_average=not train, momentum=style.momentum,
-      epsilon=style.epsilon, axis_name=style.axis_name)(x)
+  return norms.BatchNorm(style.momentum, style.epsilon, style.axis_name)(
+      x, train)
 
 
 def conv(
-    x: Array, features: int, size: tuple[int, int] = (1, 1),
-    stride: int | tuple[int, int] = 1, dilation: int = 1, padding: str = 'SAME'
+    style: Style,
+    x: Array,
+    features: int,
+    size: tuple[int, int] = (1, 1),
+    stride: int | tuple[int, int] = 1,
+    dilation: int = 1,
+    padding: str | Sequence[tuple[int, int]] | None = None,
+    groups: int = 1,
+    use_bias: bool = False,
 ) -> Array:
-  """Convolution without bias inside a compact module."""
-  return nn.Conv(
-      features, size, stride, padding, kernel_dilation=dilation,
-      use_bias=False, kernel_init=initializers.fan_out)(x)
+  """Convolution inside a compact module: [B, H, W, C] -> [B, H', W', F].
+
+  Args:
+    style: shared settings.
+    x: float[B, H, W, C].
+    features: F.
+    size: (height, width) of the kernel.
+    stride: of both axes, or of each.
+    dilation: of the kernel.
+    padding: see `padding.pads`; the style's if not set.
+    groups: of channels that do not mix.
+    use_bias: whether there is a bias.
+  """
+  if padding is None:
+    padding = style.padding
+  elif not isinstance(padding, str):
+    padding = tuple(map(tuple, padding))
+  return Convolution(
+      features, tuple(size), stride, dilation,
+      padding.lower() if isinstance(padding, str) else padding, groups,
+      use_bias, style.initializer)(x)
 
 
-def pool(x: Array, kind: str, size: int, stride: int) -> Array:
-  """k x k pooling with 'SAME' padding: [B, H, W, C] -> [B, H', W', C].
+def dense(style: Style, x: Array, features: int, use_bias: bool = True
+          ) -> Array:
+  """Linear layer inside a compact module: [B, C] -> float32[B, F]."""
+  x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+  return nn.Dense(
+      features, use_bias, kernel_init=initializers.kernel(style.initializer),
+      bias_init=initializers.bias(style.initializer, x.shape[-1]))(x)
+
+
+def pool(
+    x: Array, kind: str, size: int, stride: int,
+    padding: str | Sequence[tuple[int, int]] = 'same',
+    count_padding: bool = False,
+) -> Array:
+  """k x k pooling: [B, H, W, C] -> [B, H', W', C].
 
   Args:
     x: float[B, H, W, C].
-    kind: 'avg' (padding excluded from the count), 'max' or 'min'.
+    kind: 'avg', 'max' or 'min'.
     size: k.
-    stride: 1 or 2.
+    stride: of both axes.
+    padding: see `padding.pads`.
+    count_padding: whether an average counts the padding.
+
+  Note: of several equal maxima the gradient is shared; PyTorch gives it to
+  the first.
   """
-  if kind == 'avg':
-    rows, columns = (_counts(n, size, stride) for n in x.shape[1:3])
-    weights = 1 / np.outer(rows, columns)[..., None]
-    return _windows(x, jnp.add, 0., size, stride) * weights.astype(x.dtype)
   if kind == 'min':
-    return -pool(-x, 'max', size, stride)
-  return _windows(x, jnp.maximum, -jnp.inf, size, stride)
+    return -pool(-x, 'max', size, stride, padding)
+  pads = paddings.pads(
+      x.shape[1:3], (size, size), (stride, stride), 1, padding)
+  if kind == 'max':
+    return _windows(x, jnp.maximum, -jnp.inf, size, stride, pads)
+  total = _windows(x, jnp.add, 0., size, stride, pads)
+  if count_padding:
+    return total * (1 / size**2)
+  rows, columns = (_counts(n, size, stride, p)
+                   for n, p in zip(x.shape[1:3], pads))
+  weights = 1 / np.outer(rows, columns)[..., None]
+  return total * weights.astype(x.dtype)
 
 
 def _windows(
     x: Array, combine: Callable[[Array, Array], Array], empty: float,
-    size: int, stride: int
+    size: int, stride: int, pads: paddings.Pads
 ) -> Array:
   """Combines k x k windows, one axis after the other, by shifted slices.
 
   The gradient of `lax.reduce_window` with a maximum (select-and-scatter) is
   ten times slower on CPUs.
   """
-  for axis in (1, 2):
-    (pads,) = lax.padtype_to_pads(
-        (x.shape[axis],), (size,), (stride,), 'SAME')
+  for axis, pair in zip((1, 2), pads):
+    (steps,) = paddings.steps(
+        (x.shape[axis],), (size,), (stride,), 1, [pair])
     padded = jnp.pad(
-        x, [pads if i == axis else (0, 0) for i in range(4)],
+        x, [pair if i == axis else (0, 0) for i in range(4)],
         constant_values=empty)
-    span = (-(-x.shape[axis] // stride) - 1) * stride + 1
+    span = (steps - 1) * stride + 1
     x = functools.reduce(combine, [
         lax.slice_in_dim(padded, i, i + span, stride, axis)
         for i in range(size)])
   return x
 
 
-def _counts(length: int, size: int, stride: int) -> np.ndarray:
+def _counts(length: int, size: int, stride: int, pair: tuple[int, int]
+            ) -> np.ndarray:
   """How many pixels of an axis each window covers, padding left out."""
-  ((before, _),) = lax.padtype_to_pads((length,), (size,), (stride,), 'SAME')
-  starts = np.arange(-(-length // stride)) * stride - before
+  (steps,) = paddings.steps((length,), (size,), (stride,), 1, [pair])
+  starts = np.arange(steps) * stride - pair[0]
   return np.minimum(starts + size, length) - np.maximum(starts, 0)
-
-
-# AmoebaNet's and NASNet's published operations, DARTS' names.
-NASNET: Mapping[str, Callable[..., Op]] = dict(
-    skip_connect=Identity,
-    conv_1x3_3x1=functools.partial(
-        Conv, sizes=((1, 3), (3, 1)), bottleneck=8 / 3),
-    conv_1x7_7x1=functools.partial(
-        Conv, sizes=((1, 7), (7, 1)), bottleneck=4),
-    dil_conv_3x3=functools.partial(
-        Conv, sizes=((3, 3),), dilation=2, bottleneck=4),
-    avg_pool_3x3=functools.partial(Pool, kind='avg'),
-    max_pool_3x3=functools.partial(Pool, kind='max'),
-    max_pool_5x5=functools.partial(Pool, kind='max', size=5),
-    max_pool_7x7=functools.partial(Pool, kind='max', size=7),
-    conv_1x1=Conv,
-    conv_3x3=functools.partial(Conv, sizes=((3, 3),), bottleneck=4),
-    sep_conv_3x3=functools.partial(SeparableConv, size=3),
-    sep_conv_5x5=functools.partial(SeparableConv, size=5),
-    sep_conv_7x7=functools.partial(SeparableConv, size=7),
-    # Only in AmoebaNet's spaces.
-    max_pool_2x2=functools.partial(Pool, kind='max', size=2),
-    dil_sep_conv_3x3=functools.partial(SeparableConv, size=3, dilation=2),
-    dil_sep_conv_5x5=functools.partial(SeparableConv, size=5, dilation=2),
-)
-
-TABLES: Mapping[str, Mapping[str, Callable[..., Op]]] = dict(nasnet=NASNET)

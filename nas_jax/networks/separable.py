@@ -4,13 +4,19 @@ The three lowerings compute one function with one set of parameters; only
 their speed differs (benchmarks/separable_lowering.py measures it).
 """
 
+from collections.abc import Iterator, Sequence
+import contextlib
+import contextvars
 import functools
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from nas_jax.networks import padding as paddings
+
 Array = jax.Array
+Padding = str | Sequence[tuple[int, int]]
 
 LOWERINGS = ('auto', 'grouped', 'merged', 'shifted')
 _NHWC = ('NHWC', 'HWIO', 'NHWC')
@@ -26,9 +32,10 @@ def separable(
     *,
     stride: int = 1,
     dilation: int = 1,
+    padding: Padding = 'same',
     lowering: str = 'auto',
 ) -> Array:
-  """Depthwise k x k, then pointwise 1 x 1 convolution, 'SAME' padding, no bias.
+  """Depthwise k x k, then pointwise 1 x 1 convolution, no bias.
 
   Args:
     x: float[B, H, W, C].
@@ -36,30 +43,34 @@ def separable(
     pointwise: float[C, D].
     stride: of the depthwise convolution.
     dilation: of the depthwise convolution.
+    padding: see `padding.pads`.
     lowering: one of `LOWERINGS`. 'grouped' is a convolution with C feature
       groups; 'merged' one dense convolution with the outer-product kernel;
       'shifted' multiply-adds of shifted inputs; 'auto' picks by backend.
 
   Returns:
-    float[B, ceil(H / stride), ceil(W / stride), D].
+    float[B, H', W', D].
 
   Raises:
-    ValueError: an unknown lowering.
+    ValueError: an unknown lowering or padding.
   """
+  lowering = _FORCED.get() or lowering
   if lowering not in LOWERINGS:
     raise ValueError(f'lowering is {lowering!r}, expected one of {LOWERINGS}')
   if lowering == 'auto':
     lowering = _pick()
+  pads = tuple(paddings.pads(
+      x.shape[1:3], depthwise.shape[:2], (stride, stride), dilation, padding))
   if lowering == 'merged':
     kernel = depthwise[..., None] * pointwise
-    return convolution(x, kernel, stride=stride, dilation=dilation)
+    return convolution(
+        x, kernel, stride=stride, dilation=dilation, padding=pads)
   if lowering == 'grouped':
-    hidden = lax.conv_general_dilated(
-        x, depthwise[:, :, None, :], (stride, stride), 'SAME',
-        rhs_dilation=(dilation, dilation), dimension_numbers=_NHWC,
-        feature_group_count=x.shape[-1])
+    hidden = convolution(
+        x, depthwise[:, :, None, :], stride=stride, dilation=dilation,
+        padding=pads, groups=x.shape[-1])
   else:
-    hidden = _shifted(x, depthwise, stride, dilation)
+    hidden = _shifted(x, depthwise, stride, dilation, pads)
   return hidden @ pointwise
 
 
@@ -69,12 +80,34 @@ def convolution(
     *,
     stride: int | tuple[int, int] = 1,
     dilation: int = 1,
+    padding: Padding = 'same',
+    groups: int = 1,
 ) -> Array:
-  """Dense convolution, 'SAME' padding, no bias: [B, H, W, C] * [h, w, C, D]."""
+  """Convolution without bias: [B, H, W, C] * [h, w, C / groups, D].
+
+  A 1 x 1 convolution is a matrix product, which XLA:CPU runs faster.
+  """
   strides = (stride, stride) if isinstance(stride, int) else stride
+  pads = paddings.pads(
+      x.shape[1:3], kernel.shape[:2], strides, dilation, padding)
+  if kernel.shape[:2] == (1, 1) and groups == 1 and not any(map(any, pads)):
+    return x[:, ::strides[0], ::strides[1]] @ kernel[0, 0]
   return lax.conv_general_dilated(
-      x, kernel, strides, 'SAME', rhs_dilation=(dilation, dilation),
-      dimension_numbers=_NHWC)
+      x, kernel, strides, pads, rhs_dilation=(dilation, dilation),
+      dimension_numbers=_NHWC, feature_group_count=groups)
+
+
+@contextlib.contextmanager
+def forced(lowering: str) -> Iterator[None]:
+  """Whatever is traced inside has this lowering."""
+  token = _FORCED.set(lowering)
+  try:
+    yield
+  finally:
+    _FORCED.reset(token)
+
+
+_FORCED = contextvars.ContextVar('lowering', default=None)
 
 
 def _pick() -> str:
@@ -86,30 +119,31 @@ def _pick() -> str:
   return 'shifted' if jax.default_backend() == 'cpu' else 'grouped'
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _shifted(x: Array, kernel: Array, stride: int, dilation: int) -> Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _shifted(x: Array, kernel: Array, stride: int, dilation: int,
+             pads: tuple[tuple[int, int], ...]) -> Array:
   """Depthwise convolution as a sum of k * k shifted products."""
-  return _shifted_forward(x, kernel, stride, dilation)[0]
+  return _shifted_forward(x, kernel, stride, dilation, pads)[0]
 
 
-def _shifted_forward(x, kernel, stride, dilation):
-  padded = jnp.pad(x, ((0, 0), *_padding(x, kernel, stride, dilation), (0, 0)))
-  height, width = (-(-n // stride) for n in x.shape[1:3])
+def _shifted_forward(x, kernel, stride, dilation, pads):
+  padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
+  height, width = paddings.steps(
+      x.shape[1:3], kernel.shape[:2], (stride, stride), dilation, pads)
   y = _sum_of_shifts(padded, kernel, stride, dilation, height, width)
   return y, (x, kernel)
 
 
-def _shifted_backward(stride, dilation, residuals, cotangent):
+def _shifted_backward(stride, dilation, pads, residuals, cotangent):
   """dx by shifts of the cotangent, dk by one convolution."""
   x, kernel = residuals
   size = kernel.shape[0]
-  padding = _padding(x, kernel, stride, dilation)
   # dx: the transposed convolution. The cotangent is spread by the stride and
   # padded so that the flipped kernel covers every pixel of x.
   reach = (size - 1) * dilation
   config = [(0, 0, 0)]
   for length, steps, (before, _) in zip(
-      x.shape[1:3], cotangent.shape[1:3], padding):
+      x.shape[1:3], cotangent.shape[1:3], pads):
     low = reach - before
     spread = (steps - 1) * stride + 1
     config.append((low, length + reach - low - spread, stride - 1))
@@ -121,11 +155,11 @@ def _shifted_backward(stride, dilation, residuals, cotangent):
   x, cotangent = lax.optimization_barrier((x, cotangent))
   if x.shape[-1] <= _DIAGONAL_LIMIT:
     dense = lax.conv_general_dilated(
-        x, cotangent, (dilation, dilation), padding,
+        x, cotangent, (dilation, dilation), pads,
         rhs_dilation=(stride, stride),
         dimension_numbers=('CHWN', 'IHWO', 'HWNC'))[:size, :size]
     return dx, jnp.einsum('ijcc->ijc', dense)
-  padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+  padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
   taps = [jnp.einsum('bhwc,bhwc->c', window, cotangent)
           for window in _windows(padded, size, stride, dilation,
                                  *cotangent.shape[1:3])]
@@ -155,10 +189,3 @@ def _windows(padded, size, stride, dilation, height, width) -> list[Array]:
       for top in range(0, size * dilation, dilation)
       for left in range(0, size * dilation, dilation)
   ]
-
-
-def _padding(x, kernel, stride, dilation) -> list[tuple[int, int]]:
-  """(before, after) of both image axes under 'SAME' padding."""
-  effective = (kernel.shape[0] - 1) * dilation + 1
-  return lax.padtype_to_pads(
-      x.shape[1:3], (effective, effective), (stride, stride), 'SAME')
