@@ -7,10 +7,14 @@ from jax import lax
 import pytest
 
 from nas_jax import cost
+from nas_jax.networks import darts
 from nas_jax.networks import graph
 from nas_jax.networks import norm
 from nas_jax.networks import ops
 from nas_jax.networks import separable
+from nas_jax.spaces import genotypes
+from nas_jax.training import classify
+from nas_jax.training import recipes
 
 
 def _image(*shape):
@@ -95,7 +99,8 @@ def test_calls_are_looked_into():
   @jax.custom_vjp
   def vjp(x, w):
     return x @ w
-  vjp.defvjp(lambda x, w: (x @ w, (x, w)), lambda r, g: (g @ r[1].T, r[0].T @ g))
+  vjp.defvjp(lambda x, w: (x @ w, (x, w)),
+             lambda r, g: (g @ r[1].T, r[0].T @ g))
   matmul = lambda x, w: x @ w
   for wrapped in (jax.jit(matmul), jax.checkpoint(matmul), jvp, vjp,
                   jax.jit(jax.jit(matmul)), jax.vmap(matmul, (0, None))):
@@ -190,3 +195,69 @@ def test_a_repeated_node_is_traced_once():
   cost.count(_net(ops.Style(momentum=.5), repeats=30))
   after = cost._count_module.cache_info()
   assert after.misses == before.misses and after.hits == before.hits + 33
+
+
+_DARTS_V2 = genotypes.Genotype(
+    normal=(
+        ('sep_conv_3x3', 0), ('sep_conv_3x3', 1),
+        ('sep_conv_3x3', 0), ('sep_conv_3x3', 1),
+        ('sep_conv_3x3', 1), ('skip_connect', 0),
+        ('skip_connect', 0), ('dil_conv_3x3', 2),
+    ),
+    normal_concat=(2, 3, 4, 5),
+    reduce=(
+        ('max_pool_3x3', 0), ('max_pool_3x3', 1),
+        ('skip_connect', 2), ('max_pool_3x3', 1),
+        ('max_pool_3x3', 0), ('skip_connect', 2),
+        ('skip_connect', 2), ('max_pool_3x3', 1),
+    ),
+    reduce_concat=(2, 3, 4, 5))
+
+
+def _darts(features=36, num_cells=20, size=32, auxiliary=True):
+  return darts.build(
+      _DARTS_V2, network='cifar', image_shape=(size, size, 3), num_classes=10,
+      features=features, num_cells=num_cells, auxiliary=auxiliary)
+
+
+def test_a_published_network_has_its_published_cost():
+  found = cost.count(_darts())
+  assert found[:5] == (3_349_342, 476_426, 40_392, 528_353_280, 5_760)
+  assert found.params == graph.num_params(_darts())
+
+
+def test_the_estimate_of_memory_is_the_state_and_what_is_saved():
+  found = cost.estimate_memory(_net(auxiliary=False), 4)
+  params, stats = 30 + 204 + 64 + 90, 52
+  assert found.arguments == 4 * (2 * params + stats) + 4 * (192 + 4)
+  assert found.outputs == found.aliased == 4 * (2 * params + stats)
+  double = cost.estimate_memory(_net(auxiliary=False), 8)
+  saved = found.temporaries - 4 * params
+  assert double.temporaries - 4 * params == pytest.approx(2 * saved, rel=.01)
+  # At least the image, and what the convolutions and norms read.
+  assert saved > 4 * 4 * 64 * (3 + 5 * 6)
+  assert found.total == found.arguments + found.temporaries
+
+
+def test_the_memory_of_a_compiled_step_grows_with_the_batch():
+  task = classify.Task((16, 16, 3), (0.,) * 3, (1.,) * 3)
+  net = _darts(4, 2, 16, auxiliary=False)
+  found = [
+      cost.peak_memory(classify.lower_step(
+          net, recipes.Recipe(epochs=1, batch_size=size), task))
+      for size in (4, 8)]
+  for size, memory in zip((4, 8), found):
+    estimate = cost.estimate_memory(net, size)
+    assert memory.arguments == pytest.approx(estimate.arguments, rel=.02)
+    assert memory.aliased == estimate.aliased
+    assert estimate.total / 3 < memory.total < 2 * estimate.total
+  assert found[0].temporaries > 4 * 4 * 16 * 16 * 12
+  assert found[1].temporaries > 1.5 * found[0].temporaries
+
+
+def test_a_backend_that_does_not_tell_is_an_error():
+  class Compiled:
+    def memory_analysis(self):
+      return None
+  with pytest.raises(ValueError, match="'cpu' does not tell .*estimate_memory"):
+    cost.peak_memory(Compiled())
