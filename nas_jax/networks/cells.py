@@ -1,14 +1,33 @@
-"""A NASNet-style cell with a fixed genotype, added to a graph.
+"""A cell with a fixed genotype, added to a graph.
 
-Reference: Zoph et al., arXiv 1707.07012, sec. 3 and appendix A; the entry and
-output rules follow tensorflow/models nasnet_utils.py (`NasNetABaseCell`).
+The cells of NASNet, AmoebaNet, PNAS, NAO and ENAS are one construction;
+`Rules` says where the published codes differ.
+
+References:
+  Zoph et al., arXiv 1707.07012, sec. 3 and appendix A; tensorflow/models
+    nasnet_utils.py (`NasNetABaseCell`).
+  Luo et al., arXiv 1808.07233; the NAO networks in TensorFlow and PyTorch.
+  Pham et al., arXiv 1802.03268; melodyguan/enas micro_child.py.
 """
+
+from typing import NamedTuple
 
 from nas_jax.networks import graph
 from nas_jax.networks import ops
 from nas_jax.networks import tables
 
 Value = graph.Value
+ENTRIES = ('always', 'match', 'both')
+
+
+class Rules(NamedTuple):
+  """What the published codes do differently inside a cell."""
+  table: str  # of operations, a key of `tables.TABLES`
+  # ReLU, 1x1 convolution, norm on the output of the last cell: 'always' one,
+  # one where the channels do not 'match', or 'both' (ENAS: two of them).
+  entry: str = 'always'
+  # Whether drop path applies to identities too (NAO's first PyTorch code).
+  drop_identities: bool = False
 
 
 def add_cell(
@@ -22,7 +41,7 @@ def add_cell(
     reduction: bool,
     depth: float,
     name: str,
-    table: str,
+    rules: Rules,
     style: ops.Style,
 ) -> Value:
   """Appends one cell of N nodes.
@@ -32,7 +51,8 @@ def add_cell(
 
   Args:
     builder: the graph so far.
-    previous: output of the cell before the last; None for the first cell.
+    previous: output of the cell before the last; None for the output of the
+      last cell as it is.
     last: output of the last cell.
     nodes: ((operation, state), ...), two per node.
     concat: states concatenated on the channels.
@@ -40,7 +60,7 @@ def add_cell(
     reduction: whether operations that read states 0 and 1 have stride 2.
     depth: (index of the cell + 1) / number of cells, for drop path.
     name: scope of the cell's parameters.
-    table: which operations, a key of `tables.TABLES`.
+    rules: of the paper.
     style: shared settings.
 
   Returns:
@@ -49,14 +69,14 @@ def add_cell(
   Raises:
     ValueError: an operation that is not in the table.
   """
-  operations = tables.TABLES[table]
+  operations = tables.TABLES[rules.table]
 
   def add(scope, op, source, stride=1, depth=0.):
     shape = (*(-(-n // stride) for n in source.size), features)
     module = op(features=features, stride=stride, style=style)
     return builder.add(f'{name}_{scope}', module, [source], shape, depth)
 
-  def enter():
+  def enter_previous():
     if previous is None:
       return last
     if previous.size != last.size:
@@ -65,7 +85,13 @@ def add_cell(
       return add('enter0', ops.Conv, previous)
     return previous
 
-  states = [enter(), add('enter1', ops.Conv, last)]
+  def enter_last():
+    state = last
+    if rules.entry != 'always' and state.channels != features:
+      state = add('match1', ops.Conv, state)
+    return state if rules.entry == 'match' else add('enter1', ops.Conv, state)
+
+  states = [enter_previous(), enter_last()]
   for n in range(len(nodes) // 2):
     pair = []
     for side in (0, 1):
@@ -74,14 +100,14 @@ def add_cell(
         raise ValueError(f'unknown operation {operation!r}, expected one of '
                          f'{", ".join(operations)}')
       stride = 2 if reduction and source < 2 else 1
-      same = operation == 'skip_connect'
-      if same and stride == 1 and states[source].channels == features:
+      droppable = operation != 'skip_connect' or rules.drop_identities
+      if (not droppable and stride == 1
+          and states[source].channels == features):
         pair.append(states[source])
         continue
       pair.append(add(f'node{n}{"ab"[side]}_{operation}', operations[operation],
-                      states[source], stride, 0. if same else depth))
-    states.append(_combine(builder, f'{name}_node{n}', graph.Sum(), pair,
-                           features))
+                      states[source], stride, depth if droppable else 0.))
+    states.append(builder.sum(f'{name}_node{n}', pair))
   outputs = []
   for i in concat:
     state = states[i]
@@ -90,9 +116,4 @@ def add_cell(
     elif state.channels != features:
       state = add(f'output{i}', ops.FactorizedReduction, state)
     outputs.append(state)
-  return _combine(builder, f'{name}_output', graph.Concat(), outputs,
-                  features * len(outputs))
-
-
-def _combine(builder, name, module, values, channels) -> Value:
-  return builder.add(name, module, values, (*values[0].size, channels))
+  return builder.concat(f'{name}_output', outputs)

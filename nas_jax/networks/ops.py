@@ -149,22 +149,24 @@ class SeparableConv(Op):
 class FactorizedReduction(Op):
   """Stride 2 without losing pixels: two 1x1 paths of F / 2, one shifted.
 
-  With stride 1 it is a 1x1 convolution and norm.
+  The shifted path has one channel more if F is odd, as in slim and in
+  AmoebaNet's code. With stride 1 it is a 1x1 convolution and norm.
 
   Raises:
-    ValueError: an odd number of features with stride 2.
+    ValueError: one feature with stride 2.
   """
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
     if self.stride == 1:
       return self.norm(conv(self.style, x, self.features), train)
-    if self.features % 2:
-      raise ValueError('a factorized reduction splits its features in two '
-                       f'halves, got {self.features}')
     half = self.features // 2
+    if not half:
+      raise ValueError('a factorized reduction splits its features in two, '
+                       f'got {self.features}')
     shifted = jnp.pad(x[:, 1:, 1:], ((0, 0), (0, 1), (0, 1), (0, 0)))
-    paths = [conv(self.style, y[:, ::2, ::2], half) for y in (x, shifted)]
+    paths = [conv(self.style, y[:, ::2, ::2], n) for y, n in (
+        (x, half), (shifted, self.features - half))]
     return self.norm(jnp.concatenate(paths, -1), train)
 
 

@@ -163,10 +163,14 @@ def test_factorized_reduction_sees_other_pixels_in_its_second_half():
       y[..., 1], [[6, 8, 0], [16, 18, 0], [0, 0, 0]], atol=1e-4)
 
 
-def test_factorized_reduction_refuses_odd_features():
-  with pytest.raises(ValueError, match='two halves, got 7'):
-    _shapes(ops.FactorizedReduction(features=7, stride=2), (1, 4, 4, 6))
+def test_an_odd_number_of_features_goes_to_the_shifted_path():
+  shapes = _shapes(ops.FactorizedReduction(features=7, stride=2), (1, 4, 4, 6))
+  kernels = [x.shape for x in jax.tree.leaves(shapes['params'])
+             if len(x.shape) == 4]
+  assert kernels == [(1, 1, 6, 3), (1, 1, 6, 4)]
   assert _num_params(ops.FactorizedReduction(features=7)) == 8 * 7 + 2 * 7
+  with pytest.raises(ValueError, match='in two, got 1'):
+    _shapes(ops.FactorizedReduction(features=1, stride=2), (1, 4, 4, 6))
 
 
 def _reach(name):
