@@ -44,23 +44,27 @@ def run(main: Callable[[pathlib.Path, Any], Any], kind: type, scales: Scales
     scales: see `define`.
   """
   define(kind, scales)
-  logging.set_verbosity(logging.WARNING)
-  for number in (signal.SIGINT, signal.SIGTERM):
-    signal.signal(number, _interrupt)
 
-  def guarded(argv):
-    try:
-      with errors_in_one_line():
-        if len(argv) > 1:
-          raise ValueError(
-              f'unknown argument {argv[1]!r}: flags start with --')
-        workdir, settings = read(kind, scales)
-      with errors_in_one_line(workdir):
-        main(workdir, settings)
-    except SystemExit as e:
-      _end(str(e.code), 1)
+  def start():
+    workdir, settings = read(kind, scales)
+    with errors_in_one_line(workdir):
+      main(workdir, settings)
 
-  app.run(guarded, flags_parser=_parse)
+  _run(start)
+
+
+def run_script(main: Callable[[Any], Any], kind: type) -> None:
+  """Calls main(settings), for programs without a workdir of their own.
+
+  Args:
+    main: the program.
+    kind: a frozen dataclass; each field is a flag, its comment the help.
+  """
+  _define_fields(kind, {'': {}}, flags.FLAGS)
+  _run(lambda: main(kind(**{
+      field.name: getattr(flags.FLAGS, field.name)
+      for field in dataclasses.fields(kind)
+      if getattr(flags.FLAGS, field.name) is not None})))
 
 
 @contextlib.contextmanager
@@ -91,22 +95,7 @@ def define(kind: type, scales: Scales,
   flags.DEFINE_string(
       'workdir', None, 'folder of the run; the same command resumes it',
       flag_values=values)
-  helps, hints = help_of(kind), typing.get_type_hints(kind)
-  for field in dataclasses.fields(kind):
-    text = helps[field.name]
-    if field.name == 'scale':
-      flags.DEFINE_enum('scale', next(iter(scales)), list(scales), text,
-                        flag_values=values)
-      continue
-    found = {scale: chosen.get(field.name, field.default)
-             for scale, chosen in scales.items()}
-    shown = ', '.join(f'{scale}: {value}' for scale, value in found.items())
-    if len(set(found.values())) == 1:
-      shown = str(next(iter(found.values())))
-    if shown != 'None':
-      text = f'{text} ({shown})'
-    _DEFINE[_plain(hints[field.name])](
-        field.name, None, text, flag_values=values)
+  _define_fields(kind, scales, values)
 
 
 def read(kind: type, scales: Scales, values: flags.FlagValues = flags.FLAGS
@@ -129,6 +118,44 @@ def help_of(kind: type) -> dict[str, str]:
   """The comments on the fields of a dataclass and of those it extends."""
   return {name: text for part in reversed(kind.__mro__[:-1])
           for name, text in _COMMENT.findall(inspect.getsource(part))}
+
+
+def _define_fields(kind, scales, values) -> None:
+  helps, hints = help_of(kind), typing.get_type_hints(kind)
+  for field in dataclasses.fields(kind):
+    text = helps[field.name]
+    if field.name == 'scale':
+      flags.DEFINE_enum('scale', next(iter(scales)), list(scales), text,
+                        flag_values=values)
+      continue
+    found = {scale: chosen.get(field.name, field.default)
+             for scale, chosen in scales.items()}
+    shown = ', '.join(f'{scale}: {value}' for scale, value in found.items())
+    if len(set(found.values())) == 1:
+      shown = str(next(iter(found.values())))
+    if shown != 'None':
+      text = f'{text} ({shown})'
+    _DEFINE[_plain(hints[field.name])](
+        field.name, None, text, flag_values=values)
+
+
+def _run(main: Callable[[], None]) -> None:
+  """Parses the flags and calls main()."""
+  logging.set_verbosity(logging.WARNING)
+  for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, _interrupt)
+
+  def guarded(argv):
+    try:
+      with errors_in_one_line():
+        if len(argv) > 1:
+          raise ValueError(
+              f'unknown argument {argv[1]!r}: flags start with --')
+        main()
+    except SystemExit as e:
+      _end(str(e.code), 1)
+
+  app.run(guarded, flags_parser=_parse)
 
 
 def _parse(argv: list[str]) -> list[str]:
