@@ -42,7 +42,7 @@ def compile_programs(
   """
   train, predict = [], []
   for i, node in enumerate(net.nodes):
-    first = 0 in node.inputs
+    first = not any(node.inputs)  # Nothing but the image.
     train.append(_compiled(
         'train', node.module, graph.input_shapes(net, node, batch_size),
         graph.drops(net, node), first))

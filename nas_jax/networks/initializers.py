@@ -28,6 +28,8 @@ class Rule(NamedTuple):
   variance: float = 2.  # times 1 / fan
   # Linear layers: a fixed standard deviation, None for the rule above.
   dense_deviation: float | None = None
+  # Or a variance, times 1 / inputs.
+  dense_variance: float | None = None
   # Whether biases are uniform in +- 1 / sqrt(fan-in), or 0.
   biases: bool = False
 
@@ -36,9 +38,15 @@ RULES: Mapping[str, Rule] = dict(
     # slim's `variance_scaling_initializer(mode='FAN_OUT')`: NASNet.
     fan_out=Rule('out', 'truncated'),
     fan_in=Rule('in', 'truncated'),
+    # The same without making up for what the cut takes: AutoDL Design.
+    cut_fan_in=Rule('in', 'truncated', 2 * 0.87962566103423978**2),
     # He et al., arXiv 1502.01852.
     he_fan_in=Rule('in', 'normal'),
     he_fan_out=Rule('out', 'normal'),
+    # fb.resnet.torch, with linear layers of PyTorch's default variance.
+    he_resnet=Rule('out', 'normal', dense_variance=1 / 3),
+    # TensorFlow's `variance_scaling_initializer`: NAS-Bench-101.
+    lecun=Rule('in', 'truncated', 1.),
     # PyTorch's default, `kaiming_uniform_(a=sqrt(5))`: DARTS.
     torch=Rule('in', 'uniform', 1 / 3, biases=True),
 )
@@ -145,6 +153,9 @@ def _deviation(rule: Rule, name: str, shape: tuple[int, ...]) -> float:
   elif name == 'kernel' or name.startswith('pointwise'):
     if len(shape) == 2 and name == 'kernel' and rule.dense_deviation:
       return rule.dense_deviation
+    if len(shape) == 2 and name == 'kernel' and rule.dense_variance:
+      cut = _CUT if rule.distribution == 'truncated' else 1.
+      return (rule.dense_variance / shape[0]) ** .5 / cut
     fan = int(np.prod(shape[:-2])) * shape[-1 if rule.fan == 'out' else -2]
   else:
     raise ValueError(f'no distribution for a variable called {name!r}')

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import functools
 
 from nas_jax.networks import ops
+from nas_jax.networks import ops_rl
 
 Table = Mapping[str, Callable[..., ops.Op]]
 _partial = functools.partial
@@ -54,7 +55,55 @@ DARTS: Table = dict(
     noise=ops.Noise,
 )
 
+# Zoph, Le, arXiv 1611.01578, sec. 3.1 and 4.1: convolution, norm, ReLU.
+NAS_RL: Table = dict(
+    {f'conv_{h}x{w}': _partial(ops_rl.ConvNormRelu, size=(h, w))
+     for h in (1, 3, 5, 7) for w in (1, 3, 5, 7)},
+    max_pool_2x2=_partial(ops.Pool, kind='max', size=2),
+    max_pool_3x3=_partial(ops.Pool, kind='max'),
+    avg_pool_2x2=_partial(ops.Pool, kind='avg', size=2),
+    avg_pool_3x3=_partial(ops.Pool, kind='avg'),
+)
+
+# Pham et al., arXiv 1802.03268, sec. 2.3, and melodyguan/enas
+# general_child.py: each after a ReLU, a 1x1 convolution and norm.
+ENAS_MACRO: Table = dict(
+    conv_3x3=ops_rl.PointwiseThen,
+    sep_conv_3x3=_partial(ops_rl.PointwiseThen, kind='separable'),
+    conv_5x5=_partial(ops_rl.PointwiseThen, size=5),
+    sep_conv_5x5=_partial(ops_rl.PointwiseThen, kind='separable', size=5),
+    avg_pool_3x3=_partial(ops_rl.PointwiseThen, kind='avg'),
+    max_pool_3x3=_partial(ops_rl.PointwiseThen, kind='max'),
+)
+
+# Zhong et al., arXiv 1708.05552, sec. 3.1: ReLU, convolution, norm ("PCC").
+BLOCKQNN: Table = dict(
+    conv_1x1=ops.Conv,
+    conv_3x3=_partial(ops.Conv, sizes=((3, 3),)),
+    conv_5x5=_partial(ops.Conv, sizes=((5, 5),)),
+    max_pool_3x3=_partial(ops.Pool, kind='max'),
+    avg_pool_3x3=_partial(ops.Pool, kind='avg'),
+)
+
+# PaddlePaddle/AutoDL, inception_train/models/ops.py: norm, ReLU, operation.
+AUTODL: Table = dict(
+    conv_1x1=ops_rl.NormReluConv,
+    conv_3x3=_partial(ops_rl.NormReluConv, sizes=((3, 3),)),
+    conv_5x5=_partial(ops_rl.NormReluConv, sizes=((5, 5),)),
+    dil_conv_3x3=_partial(ops_rl.NormReluConv, sizes=((3, 3),), dilation=2),
+    conv_1x3_3x1=_partial(ops_rl.NormReluConv, sizes=((1, 3), (3, 1))),
+    conv_1x5_5x1=_partial(ops_rl.NormReluConv, sizes=((1, 5), (5, 1))),
+    max_pool_3x3=ops_rl.NormReluPool,
+    max_pool_5x5=_partial(ops_rl.NormReluPool, size=5),
+    avg_pool_3x3=_partial(ops_rl.NormReluPool, kind='avg'),
+    avg_pool_5x5=_partial(ops_rl.NormReluPool, kind='avg', size=5),
+)
+
 TABLES: dict[str, Table] = dict(
     nasnet=NASNET,
     darts=DARTS,
+    nas_rl=NAS_RL,
+    enas_macro=ENAS_MACRO,
+    blockqnn=BLOCKQNN,
+    autodl=AUTODL,
 )
