@@ -38,6 +38,8 @@ RULES: Mapping[str, Rule] = dict(
     # slim's `variance_scaling_initializer(mode='FAN_OUT')`: NASNet.
     fan_out=Rule('out', 'truncated'),
     fan_in=Rule('in', 'truncated'),
+    # `tf.variance_scaling_initializer(mode='fan_out')`: NAO.
+    unit_fan_out=Rule('out', 'truncated', 1.),
     # The same without making up for what the cut takes: AutoDL Design.
     cut_fan_in=Rule('in', 'truncated', 2 * 0.87962566103423978**2),
     # He et al., arXiv 1502.01852.

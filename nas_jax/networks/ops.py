@@ -150,14 +150,17 @@ class FactorizedReduction(Op):
   """Stride 2 without losing pixels: two 1x1 paths of F / 2, one shifted.
 
   The shifted path has one channel more if F is odd, as in slim and in
-  AmoebaNet's code. With stride 1 it is a 1x1 convolution and norm.
+  AmoebaNet's code. With stride 1 it is a 1x1 convolution and norm. With `relu`
+  a ReLU comes first.
 
   Raises:
     ValueError: one feature with stride 2.
   """
+  relu: bool = False
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
+    x = nn.relu(x) if self.relu else x
     if self.stride == 1:
       return self.norm(conv(self.style, x, self.features), train)
     half = self.features // 2
@@ -170,24 +173,13 @@ class FactorizedReduction(Op):
     return self.norm(jnp.concatenate(paths, -1), train)
 
 
-class ReluFactorizedReduction(Op):
-  """ReLU, then `FactorizedReduction`."""
-
-  @nn.compact
-  def __call__(self, x: Array, train: bool) -> Array:
-    return FactorizedReduction(
-        self.features, self.stride, self.style)(nn.relu(x), train)
+ReluFactorizedReduction = functools.partial(FactorizedReduction, relu=True)
 
 
-class SkipConnect(Op):
-  """The input itself; a factorized reduction where the stride is 2 (DARTS)."""
-
-  @nn.compact
-  def __call__(self, x: Array, train: bool) -> Array:
-    if x.shape[-1] == self.features and self.stride == 1:
-      return x
-    return ReluFactorizedReduction(
-        self.features, self.stride, self.style)(x, train)
+def skip_connect(features: int, stride: int = 1, style: Style = Style()) -> Op:
+  """DARTS' skip: a factorized reduction where the stride is 2."""
+  kind = Identity if stride == 1 else ReluFactorizedReduction
+  return kind(features=features, stride=stride, style=style)
 
 
 class Zero(Op):

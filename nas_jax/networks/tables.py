@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 import functools
 
 from nas_jax.networks import ops
+from nas_jax.networks import ops_nao
+from nas_jax.networks import ops_one_shot
 from nas_jax.networks import ops_rl
 
 Table = Mapping[str, Callable[..., ops.Op]]
@@ -44,7 +46,7 @@ DARTS: Table = dict(
     none=ops.Zero,
     max_pool_3x3=_partial(ops.Pool, kind='max'),
     avg_pool_3x3=_partial(ops.Pool, kind='avg'),
-    skip_connect=ops.SkipConnect,
+    skip_connect=ops.skip_connect,
     sep_conv_3x3=_partial(ops.SeparableConv, size=3),
     sep_conv_5x5=_partial(ops.SeparableConv, size=5),
     dil_conv_3x3=_partial(ops.SeparableConv, size=3, dilation=2, repeats=1),
@@ -99,9 +101,65 @@ AUTODL: Table = dict(
     avg_pool_5x5=_partial(ops_rl.NormReluPool, kind='avg', size=5),
 )
 
+# What the 60 tokens of NAO can say; eleven of them make up its space.
+# Luo et al., arXiv 1808.07233, and its network in TensorFlow.
+NAO: Table = dict(
+    skip_connect=ops.Identity,
+    **{f'conv_{k}x{k}': _partial(ops.Conv, sizes=((k, k),))
+       for k in (1, 3, 5, 7)},
+    **{f'conv_1x{k}_{k}x1': _partial(ops_nao.FactorizedConv, size=k)
+       for k in (3, 7)},
+    **{f'sep_conv_{k}x{k}': _partial(ops.SeparableConv, size=k)
+       for k in (3, 5, 7)},
+    **{f'dil_sep_conv_{k}x{k}': _partial(
+        ops.SeparableConv, size=k, dilation=2) for k in (3, 5, 7)},
+    **{f'{kind}_pool_{k}x{k}': _partial(ops_nao.Pool, kind=kind, size=k)
+       for kind in ('avg', 'max', 'min') for k in (2, 3, 5, 7)},
+)
+
+# The five operations of ENAS' micro space and of NAO with weight sharing.
+# Pham et al., arXiv 1802.03268, sec. 2.4, and melodyguan/enas micro_child.py.
+ENAS: Table = dict(
+    sep_conv_3x3=_partial(ops.SeparableConv, size=3),
+    sep_conv_5x5=_partial(ops.SeparableConv, size=5),
+    avg_pool_3x3=_partial(ops_nao.Pool, kind='avg'),
+    max_pool_3x3=_partial(ops_nao.Pool, kind='max'),
+    skip_connect=ops_nao.Identity,
+)
+
+# NAO's network in PyTorch: these five and its own eleven.
+NAO_PYTORCH: Table = dict(
+    **ENAS,
+    conv_1x1=ops.Conv,
+    conv_3x3=_partial(ops.Conv, sizes=((3, 3),)),
+    conv_1x3_3x1=_partial(ops.Conv, sizes=((1, 3), (3, 1))),
+    conv_1x7_7x1=_partial(ops.Conv, sizes=((1, 7), (7, 1))),
+    max_pool_2x2=_partial(ops_nao.ZeroPaddedPool, kind='max'),
+    max_pool_5x5=_partial(ops_nao.Pool, kind='max', size=5),
+    avg_pool_2x2=_partial(ops_nao.ZeroPaddedPool, kind='avg'),
+    avg_pool_5x5=_partial(ops_nao.Pool, kind='avg', size=5),
+)
+
+# Norm, ReLU, convolution in this order.
+# Bender et al., ICML 2018, sec. 3; the seven operations of a choice block.
+ONE_SHOT: Table = dict(
+    skip_connect=ops_one_shot.Identity,
+    sep_conv_3x3=_partial(ops_one_shot.SeparableConv, size=3),
+    sep_conv_5x5=_partial(ops_one_shot.SeparableConv, size=5),
+    sep_conv_7x7=_partial(ops_one_shot.SeparableConv, size=7),
+    conv_1x7_7x1=_partial(ops_one_shot.Conv, sizes=((1, 7), (7, 1))),
+    max_pool_3x3=_partial(ops_one_shot.Pool, kind='max'),
+    avg_pool_3x3=_partial(ops_one_shot.Pool, kind='avg'),
+)
+
 TABLES: dict[str, Table] = dict(
     nasnet=NASNET,
     darts=DARTS,
+    nao=NAO,
+    nao_pytorch=NAO_PYTORCH,
+    nao_ws=ENAS,
+    enas=ENAS,
+    one_shot=ONE_SHOT,
     nas_rl=NAS_RL,
     enas_macro=ENAS_MACRO,
     blockqnn=BLOCKQNN,

@@ -1,22 +1,50 @@
-"""Cells by name, and their JSON form (`genotype.json`)."""
+"""Cells by name, and their forms in files (`genotype.json`, DARTS' text)."""
 
+import ast
+from collections.abc import Sequence
 import os
 import pathlib
+import re
 from typing import Any, NamedTuple
 
 from nas_jax import records
+
+Edge = tuple[str, int] | tuple[str, int, int]
+Nodes = tuple[tuple[tuple[str, int], ...], ...]
 
 
 class Genotype(NamedTuple):
   """The cells of an architecture, as in DARTS.
 
   States 0 and 1 of a cell are the outputs of the cell before the last and of
-  the last cell; state 2 + n is node n, the sum of its two operations.
+  the last cell; state 2 + n is node n, the sum of its operations.
+
+  An edge is (operation, source state), two for each node in turn; or, in
+  cells whose nodes have any number of edges, (operation, state of the node,
+  source state), as in FairDARTS.
   """
-  normal: tuple[tuple[str, int], ...]  # (operation, state), two per node
+  normal: tuple[Edge, ...]
   normal_concat: tuple[int, ...]  # states that make up the output
-  reduce: tuple[tuple[str, int], ...]
+  reduce: tuple[Edge, ...]
   reduce_concat: tuple[int, ...]
+
+
+def node_edges(genotype: Genotype, kind: str) -> tuple[Nodes, tuple[int, ...]]:
+  """The edges of one cell by node, each (operation, source), and its concat.
+
+  Args:
+    genotype: of the cells.
+    kind: 'normal' or 'reduce'.
+  """
+  edges = getattr(genotype, kind)
+  concat = tuple(getattr(genotype, f'{kind}_concat'))
+  if not _is_by_node(edges):
+    return tuple(
+        tuple(edges[i:i + 2]) for i in range(0, len(edges), 2)), concat
+  last = max(*(e[1] for e in edges), *concat)
+  return tuple(
+      tuple((op, source) for op, node, source in edges if node == state)
+      for state in range(2, last + 1)), concat
 
 
 def to_json(genotype: Genotype | tuple[Any, ...]) -> dict | list:
@@ -45,57 +73,176 @@ def from_json(value: dict | list) -> Genotype | tuple[Any, ...]:
                        f'{", ".join(Genotype._fields)}')
   cells = []
   for name in ('normal', 'reduce'):
-    nodes = _nodes(name, value[name])
-    states = 2 + len(nodes) // 2
+    edges, states = _edges(name, value[name])
     concat = f'{name}_concat'
-    cells += nodes, _concat(concat, value[concat], states)
+    cells += edges, _concat(concat, value[concat], states)
   return Genotype(*cells)
 
 
-def save(path: str | os.PathLike, genotype: Genotype | tuple) -> None:
-  """Replaces a file by the JSON form of a genotype, atomically."""
-  records.write_json(pathlib.Path(path), to_json(genotype))
+def save(path: str | os.PathLike, genotype: Genotype | tuple,
+         family: str | None = None) -> None:
+  """Replaces a file by a genotype, atomically.
+
+  Args:
+    path: of the file.
+    genotype: cells, or a tuple of another space.
+    family: of the networks that it describes (networks/zoo.py); without it
+      the file does not say.
+  """
+  value = to_json(genotype)
+  if family and isinstance(value, dict):
+    value = {'family': family, **value}
+  elif family:
+    value = {'family': family, 'genotype': value}
+  records.write_json(pathlib.Path(path), value)
 
 
 def load(path: str | os.PathLike) -> Genotype | tuple[Any, ...]:
-  """Reads what `save` wrote.
+  """The genotype in a file, see `load_with_family`."""
+  return load_with_family(path)[1]
+
+
+def load_with_family(path: str | os.PathLike
+                     ) -> tuple[str | None, Genotype | tuple[Any, ...]]:
+  """Reads what `save` wrote, or DARTS' text `Genotype(normal=[...], ...)`.
+
+  Returns:
+    The family if the file says it, and the genotype.
 
   Raises:
-    ValueError: missing, not JSON, or not a genotype; names file and place.
+    ValueError: missing, neither JSON nor text of one genotype; names file
+      and place.
   """
+  name = os.fspath(path)
   try:
-    return from_json(records.read_json(path))
+    text = _text(path)
+    if text is not None:
+      return None, parse(text)
+    value, family = records.read_json(path), None
+    if isinstance(value, dict) and 'family' in value:
+      family = value.pop('family')
+      if set(value) == {'genotype'}:
+        value = value['genotype']
+    return family, from_json(value)
   except ValueError as e:
-    text = str(e)
-    name = os.fspath(path)
-    raise ValueError(text if name in text else f'{name}: {text}') from e
+    message = str(e)
+    raise ValueError(
+        message if name in message else f'{name}: {message}') from e
 
 
-def _nodes(name: str, value: Any) -> tuple[tuple[str, int], ...]:
+def parse(text: str) -> Genotype:
+  """The one genotype in a text such as a log or a line of genotypes.py.
+
+  Nothing in the text is executed.
+
+  Raises:
+    ValueError: none, several different ones, or a broken one.
+  """
+  found = []
+  for match in re.finditer(r'Genotype\(', text):
+    found.append(_parse_call(text[match.start():_end(text, match.end())]))
+  if not found:
+    raise ValueError("no 'Genotype(' in the text")
+  if len(set(found)) > 1:
+    raise ValueError(f'{len(found)} genotypes in the text, expected one')
+  return found[0]
+
+
+def _text(path: str | os.PathLike) -> str | None:
+  """The content of a file in DARTS' text form."""
+  try:
+    text = pathlib.Path(path).read_text('utf-8')
+  except (OSError, UnicodeDecodeError):
+    return None  # `read_json` says what is wrong.
+  return text if 'Genotype(' in text else None
+
+
+def _end(text: str, start: int) -> int:
+  """Where the parenthesis that was opened before `start` closes."""
+  depth = 1
+  for i in range(start, len(text)):
+    depth += {'(': 1, ')': -1}.get(text[i], 0)
+    if not depth:
+      return i + 1
+  raise ValueError("the text ends inside of 'Genotype('")
+
+
+def _parse_call(text: str) -> Genotype:
+  try:
+    call = ast.parse(text.strip(), mode='eval').body
+    values = dict(zip(Genotype._fields, map(_literal, call.args))) | {
+        k.arg: _literal(k.value) for k in call.keywords}
+  except (SyntaxError, ValueError, TypeError, AttributeError) as e:
+    raise ValueError(f'cannot read {text[:60]!r}...: {e}') from e
+  return from_json({k: _to_lists(v) for k, v in values.items()})
+
+
+def _literal(node: ast.expr) -> Any:
+  """A literal, or range(...)."""
+  inner = node
+  if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'list' and (
+      len(node.args) == 1):
+    inner = node.args[0]
+  if isinstance(inner, ast.Call) and getattr(inner.func, 'id', '') == 'range':
+    return list(range(*map(ast.literal_eval, inner.args)))
+  return ast.literal_eval(inner)
+
+
+def _is_by_node(edges: Sequence[Edge]) -> bool:
+  return bool(edges) and len(edges[0]) == 3
+
+
+def _edges(name: str, value: Any) -> tuple[tuple[Edge, ...], int | None]:
+  """Checked edges, and how many states there are if the edges tell."""
   if not isinstance(value, list):
     raise ValueError(f'{name} is not a list: {value!r}')
-  if not value or len(value) % 2:
-    raise ValueError(f'{name} has {len(value)} entries, expected two per node')
+  if not value:
+    raise ValueError(f'{name} has 0 entries, expected two per node')
+  length = 3 if isinstance(value[0], list) and len(value[0]) == 3 else 2
+  form = ('[operation, state]' if length == 2 else
+          '[operation, state of the node, state]')
   for i, entry in enumerate(value):
-    if not (isinstance(entry, list) and len(entry) == 2 and
-            isinstance(entry[0], str) and _is_int(entry[1])):
-      raise ValueError(
-          f'{name}[{i}] is {entry!r}, expected [operation, state]')
-    if not 0 <= entry[1] <= i // 2 + 1:
-      raise ValueError(f'{name}[{i}] reads state {entry[1]}, but node {i // 2} '
-                       f'may read states 0..{i // 2 + 1}')
-  return _to_tuples(value)
+    if not (isinstance(entry, list) and len(entry) == length and
+            isinstance(entry[0], str) and all(map(_is_int, entry[1:]))):
+      raise ValueError(f'{name}[{i}] is {entry!r}, expected {form}')
+  if length == 2 and (complete := _all_edges(value)):
+    return _edges(name, complete)
+  if length == 2 and len(value) % 2:
+    raise ValueError(f'{name} has {len(value)} entries, expected two per node')
+  for i, (_, *states) in enumerate(value):
+    node, source = states if length == 3 else (i // 2 + 2, states[0])
+    if node < 2:
+      raise ValueError(f'{name}[{i}] leads to state {node}, but nodes are '
+                       'states 2 and up')
+    if not 0 <= source < node:
+      raise ValueError(f'{name}[{i}] reads state {source}, but node {node - 2} '
+                       f'may read states 0..{node - 1}')
+  return _to_tuples(value), None if length == 3 else 2 + len(value) // 2
 
 
-def _concat(name: str, value: Any, states: int) -> tuple[int, ...]:
+def _all_edges(pairs: list) -> list | None:
+  """The edges of SNAS' complete cells, written as 2 + 3 + 4 + ... pairs."""
+  edges, state = [], 2
+  while len(edges) < len(pairs):
+    group = pairs[len(edges):len(edges) + state]
+    if sorted(source for _, source in group) != list(range(state)):
+      return None
+    edges += [[operation, state, source] for operation, source in group]
+    state += 1
+  # Two nodes of two pairs each are not meant.
+  return edges if len(edges) > 2 else None
+
+
+def _concat(name: str, value: Any, states: int | None) -> tuple[int, ...]:
   if not isinstance(value, list):
     raise ValueError(f'{name} is not a list: {value!r}')
   if not value:
     raise ValueError(f'{name} is empty')
   for i, state in enumerate(value):
-    if not _is_int(state) or not 0 <= state < states:
-      raise ValueError(f'{name}[{i}] is {state!r}, expected a state 0..'
-                       f'{states - 1}')
+    if not _is_int(state) or not 0 <= state < (states or state + 1):
+      raise ValueError(
+          f'{name}[{i}] is {state!r}, expected a state 0..{states - 1}'
+          if states else f'{name}[{i}] is {state!r}, expected a state')
   if len(set(value)) != len(value):
     raise ValueError(f'{name} names a state twice: {value!r}')
   return tuple(value)
@@ -106,7 +253,8 @@ def _is_int(value: Any) -> bool:
 
 
 def _to_lists(value: Any) -> Any:
-  return [*map(_to_lists, value)] if isinstance(value, tuple) else value
+  return ([*map(_to_lists, value)] if isinstance(value, (tuple, list))
+          else value)
 
 
 def _to_tuples(value: Any) -> Any:

@@ -1,133 +1,70 @@
-"""Published architectures as literals.
+"""Published architectures by name, and architectures from files."""
 
-States are numbered as in DARTS: 0 is the output of the cell before the last,
-1 that of the last cell. The published lists of NASNet and AmoebaNet number
-these two the other way round, and their outputs are not always the states
-that nobody reads: the concat lists are part of the genotype.
-
-References:
-  NASNet-A: Zoph et al., arXiv 1707.07012; tensorflow/models nasnet_utils.py.
-  AmoebaNet: Real et al., arXiv 1802.01548; tensorflow/tpu amoeba_net.
-"""
-
-from collections.abc import Mapping
+import difflib
 import os
+import pathlib
+import re
 
 from nas_jax.spaces import genotypes
+from nas_jax.spaces import preset
+from nas_jax.spaces import presets_darts
+from nas_jax.spaces import presets_nasnet
+from nas_jax.spaces import presets_rl
 
-NASNET_A = genotypes.Genotype(
-    normal=(
-        ('sep_conv_5x5', 1), ('sep_conv_3x3', 0),
-        ('sep_conv_5x5', 0), ('sep_conv_3x3', 0),
-        ('avg_pool_3x3', 1), ('skip_connect', 0),
-        ('avg_pool_3x3', 0), ('avg_pool_3x3', 0),
-        ('sep_conv_3x3', 1), ('skip_connect', 1),
-    ),
-    normal_concat=(0, 2, 3, 4, 5, 6),
-    reduce=(
-        ('sep_conv_5x5', 1), ('sep_conv_7x7', 0),
-        ('max_pool_3x3', 1), ('sep_conv_7x7', 0),
-        ('avg_pool_3x3', 1), ('sep_conv_5x5', 0),
-        ('skip_connect', 3), ('avg_pool_3x3', 2),
-        ('sep_conv_3x3', 2), ('max_pool_3x3', 1),
-    ),
-    reduce_concat=(3, 4, 5, 6))
+Preset = preset.Preset
 
-AMOEBANET_A = genotypes.Genotype(
-    normal=(
-        ('avg_pool_3x3', 1), ('max_pool_3x3', 1),
-        ('sep_conv_3x3', 0), ('skip_connect', 0),
-        ('skip_connect', 1), ('avg_pool_3x3', 0),
-        ('sep_conv_3x3', 1), ('sep_conv_5x5', 2),
-        ('avg_pool_3x3', 5), ('sep_conv_3x3', 1),
-    ),
-    normal_concat=(0, 3, 4, 6),
-    reduce=(
-        ('sep_conv_3x3', 0), ('avg_pool_3x3', 1),
-        ('max_pool_3x3', 1), ('sep_conv_7x7', 2),
-        ('max_pool_3x3', 0), ('max_pool_3x3', 1),
-        ('sep_conv_3x3', 4), ('conv_1x7_7x1', 1),
-        ('avg_pool_3x3', 0), ('sep_conv_7x7', 1),
-    ),
-    reduce_concat=(2, 3, 4, 5, 6))
-
-AMOEBANET_B = genotypes.Genotype(
-    normal=(
-        ('conv_1x1', 0), ('max_pool_3x3', 0),
-        ('skip_connect', 0), ('sep_conv_3x3', 1),
-        ('conv_1x1', 0), ('sep_conv_3x3', 1),
-        ('conv_1x1', 2), ('skip_connect', 2),
-        ('avg_pool_3x3', 0), ('conv_1x1', 5),
-    ),
-    normal_concat=(1, 3, 4, 6),
-    reduce=(
-        ('max_pool_2x2', 1), ('max_pool_3x3', 1),
-        ('skip_connect', 2), ('conv_3x3', 0),
-        ('dil_sep_conv_5x5', 2), ('max_pool_3x3', 2),
-        ('skip_connect', 3), ('sep_conv_3x3', 0),
-        ('avg_pool_3x3', 4), ('conv_1x1', 3),
-    ),
-    reduce_concat=(5, 6))
-
-AMOEBANET_C = genotypes.Genotype(
-    normal=(
-        ('avg_pool_3x3', 1), ('sep_conv_3x3', 1),
-        ('skip_connect', 1), ('sep_conv_3x3', 1),
-        ('avg_pool_3x3', 2), ('sep_conv_3x3', 0),
-        ('skip_connect', 1), ('sep_conv_3x3', 0),
-        ('avg_pool_3x3', 3), ('sep_conv_3x3', 1),
-    ),
-    normal_concat=(0, 2, 4, 5, 6),
-    reduce=(
-        ('max_pool_3x3', 1), ('max_pool_3x3', 1),
-        ('sep_conv_7x7', 2), ('sep_conv_3x3', 1),
-        ('sep_conv_7x7', 1), ('max_pool_3x3', 0),
-        ('sep_conv_5x5', 4), ('sep_conv_5x5', 4),
-        ('max_pool_3x3', 0), ('sep_conv_3x3', 0),
-    ),
-    reduce_concat=(1, 2, 3, 4, 5, 6))
-
-AMOEBANET_D = genotypes.Genotype(
-    normal=(
-        ('conv_1x1', 0), ('max_pool_3x3', 0),
-        ('skip_connect', 0), ('conv_1x7_7x1', 1),
-        ('conv_1x1', 1), ('conv_1x7_7x1', 1),
-        ('max_pool_3x3', 2), ('skip_connect', 2),
-        ('avg_pool_3x3', 0), ('conv_1x1', 5),
-    ),
-    normal_concat=(1, 3, 4, 6),
-    reduce=(
-        ('max_pool_2x2', 1), ('max_pool_3x3', 1),
-        ('skip_connect', 2), ('conv_3x3', 0),
-        ('conv_1x7_7x1', 2), ('max_pool_3x3', 2),
-        ('skip_connect', 3), ('max_pool_2x2', 0),
-        ('avg_pool_3x3', 2), ('conv_1x1', 3),
-    ),
-    reduce_concat=(4, 5, 6))
-
-PRESETS: Mapping[str, genotypes.Genotype] = {
-    'NASNet-A': NASNET_A,
-    'AmoebaNet-A': AMOEBANET_A,
-    'AmoebaNet-B': AMOEBANET_B,
-    'AmoebaNet-C': AMOEBANET_C,
-    'AmoebaNet-D': AMOEBANET_D,
+PRESETS: dict[str, Preset] = {
+    **presets_darts.PRESETS,
+    **presets_nasnet.PRESETS,
+    **presets_rl.PRESETS,
 }
 
+# Of a file that does not say its family.
+_DEFAULT_FAMILY = 'darts'
 
-def load(name_or_file: str | os.PathLike) -> genotypes.Genotype:
-  """A preset by name, or the cells in a JSON file.
+
+def load(name_or_file: str | os.PathLike) -> Preset:
+  """A preset by name, the architecture in a file, or that of a run.
+
+  Case and punctuation of a name do not matter: darts-v2 is DARTS_V2.
+
+  Args:
+    name_or_file: a key of `PRESETS`; a file that holds a genotype, see
+      genotypes.py, of the family of DARTS if it does not say another; or a
+      workdir with such a genotype.json.
 
   Raises:
-    ValueError: neither a preset nor a file of cells.
+    ValueError: nothing of this; names what is nearest.
   """
   name = os.fspath(name_or_file)
-  if name in PRESETS:
-    return PRESETS[name]
-  if not os.path.exists(name):
-    raise ValueError(f'{name} is neither a file nor one of the presets '
-                     f'{", ".join(PRESETS)}')
-  found = genotypes.load(name)
-  if not isinstance(found, genotypes.Genotype):
-    raise ValueError(f'{name} holds a list, expected an object with '
-                     f'{", ".join(genotypes.Genotype._fields)}')
-  return found
+  known = {_plain(key): key for key in PRESETS}
+  if _plain(name) in known:
+    return PRESETS[known[_plain(name)]]
+  path = pathlib.Path(name)
+  if path.is_dir():
+    path = path / 'genotype.json'
+    if not path.exists():
+      raise ValueError(f'{name} has no genotype.json: it is not the workdir of '
+                       'a run that has chosen an architecture')
+  if not path.exists():
+    raise ValueError(f'{name} is neither a file nor a known architecture. '
+                     f'{_nearest(name, known)}')
+  family, genotype = genotypes.load_with_family(path)
+  is_cells = isinstance(genotype, genotypes.Genotype)
+  if not family and not is_cells:
+    raise ValueError(
+        f'{path} holds a list, expected an object with '
+        f'{", ".join(genotypes.Genotype._fields)}, or one with family and '
+        'genotype')
+  return Preset(family or _DEFAULT_FAMILY, genotype)
+
+
+def _nearest(name: str, known: dict[str, str]) -> str:
+  close = difflib.get_close_matches(_plain(name), known, 4, 0.55)
+  if close:
+    return f'Did you mean {" or ".join(known[key] for key in close)}?'
+  return f'Known are {", ".join(PRESETS)}'
+
+
+def _plain(name: str) -> str:
+  return re.sub('[^a-z0-9]', '', name.lower())

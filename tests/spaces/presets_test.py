@@ -20,7 +20,7 @@ def test_a_preset_has_five_nodes_that_read_earlier_states(name):
 
 
 def test_operations_of_the_main_search_make_up_amoebanet_a():
-  for nodes in presets.AMOEBANET_A[::2]:
+  for nodes in presets_nasnet.AMOEBANET_A[::2]:
     assert {name for name, _ in nodes} <= set(cell.AMOEBANET_OPERATIONS)
 
 

@@ -1,0 +1,99 @@
+"""All families of networks behind one call."""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+import functools
+from typing import NamedTuple
+
+from nas_jax.networks import block
+from nas_jax.networks import chain
+from nas_jax.networks import darts
+from nas_jax.networks import graph
+from nas_jax.networks import macro
+from nas_jax.networks import tokens
+from nas_jax.spaces import presets
+
+
+class Family(NamedTuple):
+  """How the networks of one paper are built.
+
+  Attributes:
+    build: (genotype, *, network, image_shape, num_classes, features,
+      num_cells, auxiliary, drop_path_keep, dropout_keep, style) -> Graph.
+    defaults: by kind of network: 'cifar', 'imagenet', ...
+  """
+  build: Callable[..., graph.Graph]
+  defaults: Mapping[str, graph.Defaults]
+
+
+FAMILIES: dict[str, Family] = dict(
+    darts=Family(darts.build, darts.DEFAULTS),
+    nas_rl=Family(chain.build, chain.DEFAULTS),
+    enas_macro=Family(macro.build, macro.DEFAULTS),
+    enas_macro_separable=Family(
+        functools.partial(macro.build, separable=True), macro.DEFAULTS),
+    blockqnn=Family(block.build, block.DEFAULTS),
+    blockqnn_widening=Family(
+        functools.partial(block.build, widen=True), block.DEFAULTS),
+    autodl=Family(tokens.build, tokens.DEFAULTS),
+)
+
+
+def build(
+    preset: presets.Preset,
+    network: str = 'cifar',
+    *,
+    image_shape: tuple[int, int, int] | None = None,
+    num_classes: int | None = None,
+    features: int | None = None,
+    num_cells: int | None = None,
+    auxiliary: bool = False,
+    drop_path_keep: float = 1.,
+    dropout_keep: float | None = None,
+    **style_changes,
+) -> graph.Graph:
+  """The network of an architecture.
+
+  Args:
+    preset: family and genotype, see `presets.load`.
+    network: kind of network, 'cifar' or 'imagenet'; what else there is
+      depends on the family.
+    image_shape: (H, W, C); by default that of the paper.
+    num_classes: K; by default that of the paper.
+    features: F, in the convention of the paper; by default its size.
+    num_cells: in the convention of the paper; by default its size.
+    auxiliary: whether there is an auxiliary classifier in training.
+    drop_path_keep: probability to keep the deepest path at the end of
+      training.
+    dropout_keep: probability to keep a feature before the classifier; by
+      default that of the paper.
+    **style_changes: fields of `ops.Style` that differ from the family's.
+
+  Raises:
+    ValueError: what the family cannot build.
+  """
+  if preset.family not in FAMILIES:
+    raise ValueError(f'unknown family of networks {preset.family!r}, expected '
+                     f'one of {", ".join(FAMILIES)}')
+  family = FAMILIES[preset.family]
+  if network not in family.defaults:
+    raise ValueError(
+        f'the family {preset.family} has no network {network!r}, expected one '
+        f'of {", ".join(family.defaults)}')
+  defaults = family.defaults[network]
+  sizes = {name: rest for name, *rest in preset.sizes}
+  own_features, own_cells = sizes.get(network, (None, None))
+  return family.build(
+      preset.genotype, network=network,
+      image_shape=tuple(image_shape or defaults.image_shape),
+      num_classes=_first(num_classes, defaults.num_classes),
+      features=_first(features, own_features, defaults.features),
+      num_cells=_first(num_cells, own_cells, defaults.num_cells),
+      auxiliary=auxiliary, drop_path_keep=drop_path_keep,
+      dropout_keep=_first(dropout_keep, defaults.dropout_keep),
+      style=dataclasses.replace(defaults.style, **style_changes))
+
+
+def _first(*values):
+  """The first that is set."""
+  return next((v for v in values if v is not None), None)
