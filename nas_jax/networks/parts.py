@@ -1,0 +1,30 @@
+"""The parts of a network that people speak of: stem, cells, layers, ..."""
+
+from typing import NamedTuple
+
+from nas_jax.networks import graph
+
+IMAGE = -1
+
+
+class Part(NamedTuple):
+  """Nodes whose names agree up to the first underscore."""
+  name: str
+  nodes: tuple[int, ...]  # indices of the graph's nodes
+  inputs: tuple[int, ...]  # the parts that they read, ascending, or IMAGE
+  shape: tuple[int, ...]  # of the last node's output
+
+
+def parts(net: graph.Graph) -> list[Part]:
+  """The parts of a network, in the order of their last nodes."""
+  members: dict[str, list[int]] = {}
+  for i, node in enumerate(net.nodes):
+    members.setdefault(node.name.partition('_')[0], []).append(i)
+  names = sorted(members, key=lambda name: members[name][-1])
+  place = {i: index for index, name in enumerate(names)
+           for i in members[name]} | {-1: IMAGE}
+  return [
+      Part(name, tuple(members[name]), tuple(sorted(
+          {place[j - 1] for i in members[name] for j in net.nodes[i].inputs}
+          - {index})), net.nodes[members[name][-1]].shape)
+      for index, name in enumerate(names)]
