@@ -117,7 +117,8 @@ def stack(
   """Stem, then stages of N normal cells with reduction cells between.
 
   Args:
-    genotype: (normal, normal_concat, reduce, reduce_concat).
+    genotype: (normal, normal_concat, reduce, reduce_concat), two edges for
+      each node.
     plan: of the paper.
     image_shape: (H, W, C).
     num_classes: K.
@@ -141,9 +142,14 @@ def stack(
     raise ValueError('a network of cells needs (normal, normal_concat, reduce, '
                      f'reduce_concat), got {genotype!r}')
   normal, normal_concat, reduce, reduce_concat = genotype
-  for name, value in (('num_cells', num_cells), ('features', features)):
-    if value < 1:
-      raise ValueError(f'{name} is {value}, expected at least 1')
+  if any(len(edge) != 2 for edge in (*normal, *reduce)):
+    raise ValueError('expected (operation, state) pairs, two for each node, '
+                     f'got {(*normal, *reduce)!r}')
+  least = {'conv': 1, 'strided': 2, 'cells': 4}[plan.stem]
+  for name, value, limit in (('num_cells', num_cells, 1),
+                             ('features', features, least)):
+    if value < limit:
+      raise ValueError(f'{name} is {value}, expected at least {limit}')
   check_keep(drop_path_keep, dropout_keep)
   if auxiliary and not num_reductions:
     raise ValueError('the auxiliary head reads the input of the last reduction '

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import functools
 
 from nas_jax.networks import ops
+from nas_jax.networks import ops_bench
 from nas_jax.networks import ops_nao
 from nas_jax.networks import ops_one_shot
 from nas_jax.networks import ops_rl
@@ -152,6 +153,23 @@ ONE_SHOT: Table = dict(
     avg_pool_3x3=_partial(ops_one_shot.Pool, kind='avg'),
 )
 
+# Convolution, norm, ReLU in this order.
+# Ying et al., arXiv 1902.09635, sec. 2.2; nasbench/lib/base_ops.py.
+NASBENCH101: Table = {
+    'conv3x3-bn-relu': _partial(ops_bench.ConvNormRelu, size=3),
+    'conv1x1-bn-relu': ops_bench.ConvNormRelu,
+    'maxpool3x3': _partial(ops.Pool, kind='max'),
+}
+
+# Dong, Yang, arXiv 2001.00326, sec. 2; also of NATS-Bench.
+NASBENCH201: Table = dict(
+    none=ops.Zero,
+    skip_connect=ops_bench.Skip,
+    nor_conv_1x1=ops.Conv,
+    nor_conv_3x3=_partial(ops.Conv, sizes=((3, 3),)),
+    avg_pool_3x3=ops_bench.AveragePool,
+)
+
 TABLES: dict[str, Table] = dict(
     nasnet=NASNET,
     darts=DARTS,
@@ -164,4 +182,6 @@ TABLES: dict[str, Table] = dict(
     enas_macro=ENAS_MACRO,
     blockqnn=BLOCKQNN,
     autodl=AUTODL,
+    nasbench101=NASBENCH101,
+    nasbench201=NASBENCH201,
 )

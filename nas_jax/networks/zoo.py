@@ -8,8 +8,11 @@ from typing import NamedTuple
 from nas_jax.networks import block
 from nas_jax.networks import chain
 from nas_jax.networks import darts
+from nas_jax.networks import enas_micro
 from nas_jax.networks import graph
 from nas_jax.networks import macro
+from nas_jax.networks import nao
+from nas_jax.networks import nasnet
 from nas_jax.networks import tokens
 from nas_jax.spaces import presets
 
@@ -28,6 +31,13 @@ class Family(NamedTuple):
 
 FAMILIES: dict[str, Family] = dict(
     darts=Family(darts.build, darts.DEFAULTS),
+    nasnet=Family(nasnet.build_nasnet, nasnet.NASNET_DEFAULTS),
+    amoebanet=Family(nasnet.build_amoebanet, nasnet.AMOEBANET_DEFAULTS),
+    pnasnet=Family(nasnet.build_pnasnet, nasnet.PNASNET_DEFAULTS),
+    nao=Family(nao.build, nao.DEFAULTS),
+    nao_pytorch=Family(nao.build_pytorch, nao.PYTORCH_DEFAULTS),
+    nao_ws=Family(enas_micro.build, enas_micro.DEFAULTS),
+    enas_micro=Family(enas_micro.build, enas_micro.DEFAULTS),
     nas_rl=Family(chain.build, chain.DEFAULTS),
     enas_macro=Family(macro.build, macro.DEFAULTS),
     enas_macro_separable=Family(

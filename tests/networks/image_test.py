@@ -9,7 +9,7 @@ from nas_jax.networks import graph
 from nas_jax.networks import image
 from nas_jax.networks import ops
 from nas_jax.spaces import genotypes
-from nas_jax.spaces import presets_nasnet
+from nas_jax.spaces import presets_nasnet as presets
 
 _SMALL = genotypes.Genotype(
     normal=(('conv_1x1', 0), ('skip_connect', 1)), normal_concat=(2,),
@@ -37,13 +37,13 @@ def _names(net):
 
 
 @pytest.mark.parametrize('genotype, num_cells, features, expected', [
-    (presets_nasnet.AMOEBANET_A, 6, 32, 2_567_754),  # 2.6M in the paper
-    (presets_nasnet.AMOEBANET_A, 6, 36, 3_218_266),  # 3.2M
-    (presets_nasnet.AMOEBANET_A, 3, 24, 843_322),  # the size of the search
-    (presets_nasnet.AMOEBANET_B, 6, 36, 2_839_186),  # 2.8M
-    (presets_nasnet.AMOEBANET_C, 6, 36, 3_979_126),
-    (presets_nasnet.NASNET_A, 6, 32, 3_346_538),  # 3.3M
-    (presets_nasnet.NASNET_A, 2, 32, 1_294_698),  # the size of the search
+    (presets.AMOEBANET_A, 6, 32, 2_567_754),  # 2.6M in the paper
+    (presets.AMOEBANET_A, 6, 36, 3_218_266),  # 3.2M
+    (presets.AMOEBANET_A, 3, 24, 843_322),  # the size of the search
+    (presets.AMOEBANET_B, 6, 36, 2_839_186),  # 2.8M
+    (presets.AMOEBANET_C, 6, 36, 3_979_126),
+    (presets.NASNET_A, 6, 32, 3_346_538),  # 3.3M
+    (presets.NASNET_A, 2, 32, 1_294_698),  # the size of the search
 ])
 def test_published_networks_have_the_published_size(
     genotype, num_cells, features, expected):
@@ -51,7 +51,7 @@ def test_published_networks_have_the_published_size(
 
 
 def test_shapes_of_the_stages_of_nasnet():
-  net = _net(presets_nasnet.NASNET_A)
+  net = _net(presets.NASNET_A)
   shapes = {node.name: node.shape for node in net.nodes}
   cells = [shapes[f'cell{i}_output'] for i in range(20)]
   assert shapes['stem'] == (32, 32, 96)
@@ -63,8 +63,8 @@ def test_shapes_of_the_stages_of_nasnet():
 
 
 @pytest.mark.parametrize('genotype, size', [
-    (presets_nasnet.AMOEBANET_A, 20), (presets_nasnet.AMOEBANET_B, 21),
-    (presets_nasnet.NASNET_A, 21)])
+    (presets.AMOEBANET_A, 20), (presets.AMOEBANET_B, 21),
+    (presets.NASNET_A, 21)])
 def test_nodes_give_the_shapes_that_they_declare(genotype, size):
   net = _net(genotype, 1, 8, size, auxiliary=True)
   for node in net.nodes:
@@ -76,14 +76,14 @@ def test_nodes_give_the_shapes_that_they_declare(genotype, size):
 
 
 def test_the_auxiliary_head_reads_the_input_of_the_last_reduction():
-  net = _net(presets_nasnet.NASNET_A, auxiliary=True)
+  net = _net(presets.NASNET_A, auxiliary=True)
   head = net.nodes[net.auxiliary - 1]
   assert head.name == 'auxiliary'
   assert [net.nodes[i - 1].name for i in head.inputs] == ['cell12_output']
   # Pooled to 4 x 4: 1x1 convolution, 4x4 convolution, two norms, classifier.
   added = (384 * 128 + 16 * 128 * 768 + 2 * (128 + 768) + 768 * 10 + 10)
   assert _num_params(net) == 3_346_538 + added
-  assert _net(presets_nasnet.NASNET_A).auxiliary is None
+  assert _net(presets.NASNET_A).auxiliary is None
 
 
 def test_the_number_of_reductions_is_a_choice():
@@ -123,13 +123,13 @@ def test_an_identity_of_equal_shape_is_not_a_node():
 
 
 def test_equal_arguments_give_equal_graphs():
-  assert _net(presets_nasnet.NASNET_A) == _net(presets_nasnet.NASNET_A)
-  assert hash(_net(presets_nasnet.NASNET_A)) == hash(_net(presets_nasnet.NASNET_A))
-  assert _net(presets_nasnet.NASNET_A) != _net(presets_nasnet.NASNET_A, features=36)
+  assert _net(presets.NASNET_A) == _net(presets.NASNET_A)
+  assert hash(_net(presets.NASNET_A)) == hash(_net(presets.NASNET_A))
+  assert _net(presets.NASNET_A) != _net(presets.NASNET_A, features=36)
 
 
 def test_drop_path_grows_with_depth_and_time():
-  net = _net(presets_nasnet.NASNET_A, drop_path_keep=.6)
+  net = _net(presets.NASNET_A, drop_path_keep=.6)
   cells = {
       i: [n for n in net.nodes if n.name.startswith(f'cell{i}_')
           and graph.drops(net, n)] for i in (0, 9, 19)}
@@ -143,12 +143,12 @@ def test_drop_path_grows_with_depth_and_time():
 
 
 def test_only_operations_are_dropped_and_identities_are_not():
-  net = _net(presets_nasnet.NASNET_A, drop_path_keep=.6)
+  net = _net(presets.NASNET_A, drop_path_keep=.6)
   dropped = {n.name for n in net.nodes if graph.drops(net, n)}
   named = {n.name for n in net.nodes if re.search('node[0-9][ab]_', n.name)}
   identities = {n for n in named if 'skip_connect' in n}
   assert identities and dropped == named - identities
-  net = _net(presets_nasnet.NASNET_A)
+  net = _net(presets.NASNET_A)
   assert not any(graph.drops(net, n) for n in net.nodes)
 
 
@@ -195,7 +195,7 @@ def test_dropout_is_before_the_classifier_in_training_only():
 
 
 def test_style_reaches_every_norm():
-  net = _net(presets_nasnet.NASNET_A, 1, 4, 8, style=ops.Style(axis_name='batch'))
+  net = _net(presets.NASNET_A, 1, 4, 8, style=ops.Style(axis_name='batch'))
   styles = [n.module.style for n in net.nodes if hasattr(n.module, 'style')]
   assert len(styles) > 20
   assert {s.axis_name for s in styles} == {'batch'}
