@@ -5,14 +5,22 @@ import dataclasses
 import functools
 from typing import NamedTuple
 
+from nas_jax.networks import bench101
+from nas_jax.networks import bench201
+from nas_jax.networks import bench_macro
 from nas_jax.networks import block
 from nas_jax.networks import chain
 from nas_jax.networks import darts
+from nas_jax.networks import densenets
 from nas_jax.networks import enas_micro
 from nas_jax.networks import graph
+from nas_jax.networks import imagenet_baselines
 from nas_jax.networks import macro
 from nas_jax.networks import nao
 from nas_jax.networks import nasnet
+from nas_jax.networks import pyramidnets
+from nas_jax.networks import resnets
+from nas_jax.networks import shake_shake
 from nas_jax.networks import tokens
 from nas_jax.spaces import presets
 
@@ -46,6 +54,10 @@ FAMILIES: dict[str, Family] = dict(
     blockqnn_widening=Family(
         functools.partial(block.build, widen=True), block.DEFAULTS),
     autodl=Family(tokens.build, tokens.DEFAULTS),
+    **{name: Family(*pair)
+       for module in (resnets, densenets, pyramidnets, shake_shake,
+                      imagenet_baselines, bench101, bench201, bench_macro)
+       for name, pair in module.FAMILIES.items()},
 )
 
 

@@ -7,7 +7,9 @@ import re
 
 from nas_jax.spaces import genotypes
 from nas_jax.spaces import preset
+from nas_jax.spaces import presets_bench
 from nas_jax.spaces import presets_darts
+from nas_jax.spaces import presets_human
 from nas_jax.spaces import presets_nasnet
 from nas_jax.spaces import presets_rl
 
@@ -17,6 +19,8 @@ PRESETS: dict[str, Preset] = {
     **presets_darts.PRESETS,
     **presets_nasnet.PRESETS,
     **presets_rl.PRESETS,
+    **presets_human.PRESETS,
+    **presets_bench.PRESETS,
 }
 
 # Of a file that does not say its family.
