@@ -21,7 +21,8 @@ def epoch_order(seed: int, epoch: int, size: int) -> np.ndarray:
 
 
 def epoch_batches(
-    seed: int, epoch: int, size: int, batch_size: int, *, drop_last: bool
+    seed: int, epoch: int, size: int, batch_size: int, *, drop_last: bool,
+    fill_last: bool = False,
 ) -> Batches:
   """The batches of a training epoch, in random order.
 
@@ -32,6 +33,7 @@ def epoch_batches(
     batch_size: images per step.
     drop_last: leave out the last size % batch_size images of the order;
       otherwise the last batch is padded with index 0 under mask 0.
+    fill_last: instead of either, fill it with the first images of the order.
 
   Raises:
     ValueError: no batch at all, or sizes below 1.
@@ -40,7 +42,10 @@ def epoch_batches(
     raise ValueError(
         f'batch_size {batch_size} exceeds the {size} images, so no batch is '
         'left: lower batch_size or pass drop_last=False')
-  return _batches(epoch_order(seed, epoch, size), batch_size, drop_last)
+  order = epoch_order(seed, epoch, size)
+  if fill_last:
+    order = np.concatenate([order, order[:-size % batch_size]])
+  return _batches(order, batch_size, drop_last)
 
 
 def eval_batches(size: int, batch_size: int) -> Batches:

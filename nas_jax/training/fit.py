@@ -12,6 +12,7 @@ from nas_jax import journal
 from nas_jax.data import images as image_data
 from nas_jax.training import classify
 from nas_jax.training import recipes
+from nas_jax.training import schedules
 
 Array = jax.Array
 Record = dict[str, Any]
@@ -66,7 +67,7 @@ def fit(
       record = {
           'epoch': epoch, **metrics,
           'loss': metrics['loss'] if finite else None,
-          'learning_rate': recipes.learning_rate(recipe, epoch, 0.)}
+          'learning_rate': schedules.learning_rate(recipe, epoch, 0.)}
       if finite and validation is not None and _due(recipe, epoch):
         record['validation_accuracy'] = classify.evaluate(
             trainer, recipe, state, validation)

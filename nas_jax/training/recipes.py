@@ -1,86 +1,285 @@
-"""How a network is trained: frozen settings.
+"""How a network is trained: frozen settings, and the published ones by name.
 
 A recipe holds everything but the network and the data, so that two runs with
-equal recipes differ only in what is compared.
+equal recipes differ only in what is compared. The comment on a field is the
+help of its flag.
 """
 
+from collections.abc import Mapping
 import dataclasses
-import math
 
-SCHEDULES = ('cosine', 'cosine_per_epoch', 'constant')
+# Those of the second line change between epochs, the others between steps.
+SCHEDULES = (
+    'constant', 'cosine', 'linear', 'exponential',
+    'steps', 'cosine_per_epoch', 'restarts', 'linear_tail')
+OPTIMIZERS = ('sgd', 'rmsprop')
+DECAYED = ('all', 'no_biases', 'weights')
+CUTOUTS = ('centre', 'corner')
+STANDARDISATIONS = ('channels', 'image', 'image_root')
+TAIL_EPOCHS = 5  # of linear_tail
 
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-  """SGD with momentum on the cross-entropy.
+  """What a training depends on, apart from network, data and seed.
 
-  Attributes:
-    epochs: passes over the training split.
-    batch_size: examples per step; an incomplete last batch is left out.
-    learning_rate: at the start.
-    final_learning_rate: at the end of a cosine.
-    schedule: 'cosine' (changes every step), 'cosine_per_epoch' or 'constant'.
-    momentum: of SGD.
-    nesterov: whether the momentum looks ahead.
-    weight_decay: L2 penalty, coupled: added to the gradient after clipping.
-    decay_norms: whether it applies to batch norm and biases too.
-    clip_norm: global gradient norm above which gradients are scaled down.
-    label_smoothing: mass spread over all classes.
-    auxiliary_weight: of the auxiliary classifier's loss; 0 for none.
-    crop_padding: pixels of padding of the random crop; 0 for no crop.
-    flip: whether images are flipped at random.
-    cutout_length: side of the erased square; 0 for none.
-    eval_batch_size: examples per evaluation step.
-    patience: stop after this many epochs without a better validation
-      accuracy; None to train all epochs.
-    eval_every: epochs between validations when `patience` is set.
+  `schedules.py` says what the schedules are, `optimizers.py` what the
+  optimizers and the decay are, `data/augment.py` what happens to images.
 
   Raises:
     ValueError: a setting out of range.
   """
-  epochs: int
-  batch_size: int = 128
-  learning_rate: float = 0.024
-  final_learning_rate: float = 0.
-  schedule: str = 'cosine'
-  momentum: float = 0.9
-  nesterov: bool = False
-  weight_decay: float = 5e-4
-  decay_norms: bool = True
-  clip_norm: float = 5.
-  label_smoothing: float = 0.
-  auxiliary_weight: float = 0.
-  crop_padding: int = 4
-  flip: bool = True
-  cutout_length: int = 0
-  eval_batch_size: int = 500
-  patience: int | None = None
-  eval_every: int = 1
+  epochs: int  # passes over the training images
+  batch_size: int = 128  # images per step
+  fill_last: bool = False  # fill an incomplete batch, instead of leaving it out
+  accumulate: int = 1  # parts of a batch, one after the other, to save memory
+  optimizer: str = 'sgd'  # sgd or rmsprop (TensorFlow's)
+  learning_rate: float = 0.024  # at its largest
+  final_learning_rate: float = 0.  # where a cosine or a straight line ends
+  schedule: str = 'cosine'  # cosine, linear, exponential, steps, restarts, ...
+  schedule_epochs: int | None = None  # length of the schedule; unset, epochs
+  warmup_epochs: float = 0.  # of a linear rise before the schedule
+  restart_epochs: int = 10  # restarts: of the first cosine, then doubled
+  milestones: str = ''  # steps: shares of the epochs, such as 0.5,0.75
+  decay_rate: float = 0.1  # steps, exponential: factor of the learning rate
+  decay_epochs: float = 1.  # exponential: between two decays
+  momentum: float = 0.9  # of the update
+  nesterov: bool = False  # whether the momentum looks ahead
+  rms_decay: float = 0.9  # rmsprop: of the mean square
+  rms_epsilon: float = 1.  # rmsprop: added to the mean square
+  weight_decay: float = 5e-4  # times the parameter is added to the gradient
+  decayed: str = 'all'  # all, no_biases (norms are), weights (no norms either)
+  decay_in_loss: bool = False  # the decay is clipped with the gradient
+  clip_norm: float | None = 5.  # global norm of a gradient; 0 for no limit
+  label_smoothing: float = 0.  # mass spread over all classes
+  auxiliary_weight: float = 0.  # of the second classifier; 0 for none
+  drop_path_keep: float = 1.  # of a path at the end of training
+  drop_path_per_epoch: bool = False  # it grows between epochs, not steps
+  drop_path_uniform: bool = False  # the same in all cells, whatever the family
+  dropout_keep: float | None = None  # before the classifier; unset, the family's
+  mixup: float = 0.  # alpha of the Beta distribution; 0 for none
+  lrc_weight: float = 0.  # of the local Rademacher complexity in the loss
+  ema_decay: float = 0.  # of averaged weights, which are tested; 0 for none
+  crop_padding: int = 4  # pixels around an image before the crop; 0 for no crop
+  flip: bool = True  # mirror images
+  cutout_length: int = 0  # side of the erased square; 0 for none
+  cutout: str = 'centre'  # what of the square is uniform: centre or corner
+  standardise: str = 'channels'  # channels, image, or image_root (AutoDL)
+  eval_batch_size: int = 500  # images per step of a test
+  patience: int | None = None  # stop after so many epochs not better
+  eval_every: int = 1  # epochs between validations, with patience
 
   def __post_init__(self):
-    for name in ('epochs', 'batch_size', 'eval_batch_size', 'learning_rate',
-                 'clip_norm', 'eval_every'):
-      if not getattr(self, name) > 0:
+    # 0 is what a flag can say.
+    object.__setattr__(self, 'clip_norm', self.clip_norm or None)
+    for name in ('epochs', 'batch_size', 'accumulate', 'eval_batch_size',
+                 'learning_rate', 'eval_every', 'restart_epochs',
+                 'decay_epochs', 'decay_rate', 'rms_epsilon', 'clip_norm',
+                 'schedule_epochs'):
+      value = getattr(self, name)
+      if value is not None and not value > 0:
+        raise ValueError(f'{name} is {value}, expected a positive number')
+    for name in ('final_learning_rate', 'warmup_epochs', 'weight_decay',
+                 'auxiliary_weight', 'mixup', 'lrc_weight', 'crop_padding'):
+      if not getattr(self, name) >= 0:
         raise ValueError(
-            f'{name} is {getattr(self, name)}, expected a positive number')
+            f'{name} is {getattr(self, name)}, expected 0 or more')
+    for name in ('momentum', 'rms_decay', 'ema_decay', 'label_smoothing'):
+      if not 0 <= getattr(self, name) < 1:
+        raise ValueError(
+            f'{name} is {getattr(self, name)}, expected a number in [0, 1)')
+    for name in ('drop_path_keep', 'dropout_keep'):
+      value = getattr(self, name)
+      if value is not None and not 0 < value <= 1:
+        raise ValueError(
+            f'{name} is {value}, expected a probability in (0, 1]')
+    for name, choices in (
+        ('schedule', SCHEDULES), ('optimizer', OPTIMIZERS),
+        ('decayed', DECAYED), ('cutout', CUTOUTS),
+        ('standardise', STANDARDISATIONS)):
+      if getattr(self, name) not in choices:
+        raise ValueError(f'{name} is {getattr(self, name)!r}, expected one of '
+                         f'{choices}')
     if self.cutout_length < 0 or self.cutout_length % 2:
       raise ValueError(f'cutout_length is {self.cutout_length}, expected an '
                        'even number')
-    if self.schedule not in SCHEDULES:
+    if self.batch_size % self.accumulate:
+      raise ValueError(f'batch_size {self.batch_size} does not split into '
+                       f'{self.accumulate} parts (accumulate)')
+    if self.schedule == 'linear_tail' and self.epochs <= TAIL_EPOCHS:
       raise ValueError(
-          f'schedule is {self.schedule!r}, expected one of {SCHEDULES}')
+          f'schedule linear_tail has a tail of {TAIL_EPOCHS} epochs, but '
+          f'epochs is {self.epochs}: choose more, or schedule linear')
+    self.shares()
+
+  def shares(self) -> tuple[float, ...]:
+    """The milestones as numbers in (0, 1)."""
+    try:
+      found = tuple(float(x) for x in self.milestones.split(',') if x)
+    except ValueError:
+      found = (0.,)
+    if not all(0 < x < 1 for x in found):
+      raise ValueError(f'milestones is {self.milestones!r}, expected shares of '
+                       'the epochs between 0 and 1, such as 0.5,0.75')
+    return found
 
 
-def learning_rate(recipe: Recipe, epoch: int, fraction: float) -> float:
-  """The rate `fraction` of the way through `epoch` (both counted from 0).
+# Every field as an option: what is None is the recipe's.
+Overrides = dataclasses.make_dataclass('Overrides', [
+    (field.name, field.type | None, None)
+    for field in dataclasses.fields(Recipe)], frozen=True)
+Overrides.documented_by = Recipe
 
-  The cosine of SGDR without restarts (arXiv 1608.03983, eq. 5).
+
+def override(recipe: Recipe, overrides: Overrides) -> Recipe:
+  """The recipe with the fields of `overrides` that are not None."""
+  names = [field.name for field in dataclasses.fields(Recipe)]
+  return dataclasses.replace(recipe, **{
+      name: getattr(overrides, name) for name in names
+      if getattr(overrides, name) is not None})
+
+
+# Liu et al., arXiv 1806.09055, and its public code.
+_DARTS = Recipe(
+    epochs=600, batch_size=96, fill_last=True, learning_rate=.025,
+    schedule='cosine_per_epoch', weight_decay=3e-4, auxiliary_weight=.4, drop_path_keep=.8,
+    drop_path_per_epoch=True, cutout_length=16)
+_DARTS_IMAGENET = Recipe(
+    epochs=250, fill_last=True, learning_rate=.1, schedule='exponential',
+    decay_rate=.97,
+    weight_decay=3e-5, label_smoothing=.1, auxiliary_weight=.4, crop_padding=0)
+_PDARTS_IMAGENET = dataclasses.replace(
+    _DARTS_IMAGENET, batch_size=1024, learning_rate=.5, warmup_epochs=5,
+    schedule='linear_tail')
+# Zoph et al., arXiv 1707.07012, and its public code.
+_NASNET = Recipe(
+    epochs=600, batch_size=32, learning_rate=.025, decay_in_loss=True,
+    auxiliary_weight=.4, drop_path_keep=.6)
+# 250,000 steps of 50 workers; Note: the momentum of RMSProp is assumed.
+_NASNET_IMAGENET = Recipe(
+    epochs=312, batch_size=1600, optimizer='rmsprop', learning_rate=2.,
+    schedule='exponential', decay_rate=.97, decay_epochs=2.4,
+    weight_decay=4e-5, decay_in_loss=True, clip_norm=10.,
+    label_smoothing=.1, auxiliary_weight=.4, dropout_keep=.5,
+    ema_decay=.9999, crop_padding=0)
+# Luo et al., arXiv 1808.07233: the two public codes.
+_NAO = Recipe(
+    epochs=600, decay_in_loss=True, auxiliary_weight=.4, drop_path_keep=.7,
+    dropout_keep=.6, cutout_length=16, cutout='corner', standardise='image')
+# Pham et al., arXiv 1802.03268, scripts of the public code: their penalty is
+# 2e-4 times the sum of squares, without the half; they do not clip.
+_ENAS = Recipe(
+    epochs=630, batch_size=144, learning_rate=.05, final_learning_rate=1e-4,
+    schedule='restarts', nesterov=True, weight_decay=4e-4, decay_in_loss=True,
+    clip_norm=None, auxiliary_weight=.4, drop_path_keep=.6, dropout_keep=.8)
+# The AutoDL repository of PaddlePaddle. Notes: as trained there, the complexity
+# term is off (lrc_weight 0.5 is what its command line asks for); its drop path
+# drops single elements, here whole paths.
+_LRC = dataclasses.replace(_DARTS, weight_decay=2e-4)
+_LRC_MODELS = [  # learning rate, batch size, alpha of mixup
+    (.01, 64, .9), (.02, 80, .6), (.015, 80, .5), (.02, 80, .6), (.03, 80, .8),
+    (.015, 64, .5)]
+# Dong and Yang, arXiv 2001.00326.
+_NASBENCH201 = Recipe(
+    epochs=200, batch_size=256, fill_last=True, learning_rate=.1, nesterov=True,
+    clip_norm=None)
+
+RECIPES: Mapping[str, Recipe] = {
+    'darts': _DARTS,
+    'pdarts': dataclasses.replace(_DARTS, batch_size=128, drop_path_keep=.7),
+    'pcdarts': dataclasses.replace(_DARTS, drop_path_keep=.7),
+    'nasnet': _NASNET,
+    # Real et al., arXiv 1802.01548. Note: clipping as NASNet's is assumed.
+    'amoebanet': Recipe(
+        epochs=600, decay_in_loss=True, auxiliary_weight=.5,
+        drop_path_keep=.7),
+    'nao': _NAO,
+    'nao_pytorch': dataclasses.replace(
+        _NAO, fill_last=True, learning_rate=.025, weight_decay=3e-4,
+        decay_in_loss=False,
+        drop_path_keep=.8, cutout='centre',
+        standardise='channels'),
+    # Liu et al., arXiv 1712.00559; the rest is NASNet's.
+    'pnas': _NASNET,
+    'enas': _ENAS,
+    'enas_macro': dataclasses.replace(
+        _ENAS, epochs=310, batch_size=100, final_learning_rate=.001,
+        auxiliary_weight=0., drop_path_keep=1., dropout_keep=.5),
+    # Zoph and Le, arXiv 1611.01578: its children. Note: no clipping is assumed.
+    'nas_rl': Recipe(
+        epochs=50, learning_rate=.1, schedule='constant', nesterov=True,
+        weight_decay=1e-4, clip_norm=None),
+    # Zhong et al., arXiv 1708.05552. Note: as recalled, not as read.
+    'blockqnn': Recipe(
+        epochs=300, learning_rate=.1, schedule='steps', milestones='0.5,0.75',
+        clip_norm=None),
+    # Children of PaddlePaddle's AutoDL Design: 20 epochs of a schedule of 200.
+    'autodl': Recipe(
+        epochs=20, fill_last=True, learning_rate=.1, final_learning_rate=1e-4,
+        schedule_epochs=200, nesterov=True, weight_decay=1e-4,
+        decayed='no_biases', clip_norm=None, dropout_keep=.5,
+        standardise='image_root'),
+    **{f'lrc_{i}': dataclasses.replace(
+        _LRC, learning_rate=rate, batch_size=size, mixup=alpha)
+       for i, (rate, size, alpha) in enumerate(_LRC_MODELS)},
+    'lrc': dataclasses.replace(  # The best of the six.
+        _LRC, learning_rate=.02, batch_size=80, mixup=.6),
+    'nasbench201': _NASBENCH201,
+    'nasbench201_12': dataclasses.replace(_NASBENCH201, epochs=12),
+    # Ying et al., arXiv 1902.09635.
+    'nasbench101': Recipe(
+        epochs=108, batch_size=256, optimizer='rmsprop', learning_rate=.2,
+        weight_decay=1e-4, decay_in_loss=True, clip_norm=None),
+    # Siems et al., arXiv 2008.09777.
+    'nasbench301': dataclasses.replace(
+        _DARTS, epochs=100, final_learning_rate=1e-8, mixup=.2),
+    'nasbench_macro': Recipe(
+        epochs=50, batch_size=256, learning_rate=.1, clip_norm=None),
+    # DeVries and Taylor, arXiv 1708.04552.
+    'cutout': Recipe(
+        epochs=200, fill_last=True, learning_rate=.1, schedule='steps',
+        decay_rate=.2,
+        milestones='0.3,0.6,0.8', nesterov=True, clip_norm=None,
+        cutout_length=16),
+    'darts_imagenet': _DARTS_IMAGENET,
+    'pdarts_imagenet': _PDARTS_IMAGENET,
+    'pcdarts_imagenet': _PDARTS_IMAGENET,
+    'nasnet_imagenet': _NASNET_IMAGENET,
+    'pnas_imagenet': dataclasses.replace(_NASNET_IMAGENET, decay_epochs=2.2),
+    # The public code for TPUs.
+    'amoebanet_imagenet': dataclasses.replace(
+        _NASNET_IMAGENET, epochs=48, batch_size=256, learning_rate=.64,
+        decay_rate=.9, decay_epochs=1., warmup_epochs=3, clip_norm=None),
+    'nao_imagenet': _DARTS_IMAGENET,
+    # Ours: accuracy per minute rather than the last tenth of a percent.
+    'fast': Recipe(
+        epochs=60, batch_size=128, learning_rate=.1, schedule='linear',
+        warmup_epochs=1, nesterov=True, decayed='weights', label_smoothing=.1,
+        auxiliary_weight=.4, drop_path_keep=.9, cutout_length=8,
+        ema_decay=.999),
+}
+
+# The recipe of the paper of a family of networks, by (family, network).
+OF_FAMILY: Mapping[tuple[str, str], str] = {
+    ('darts', 'cifar'): 'darts', ('darts', 'imagenet'): 'darts_imagenet',
+    ('nasnet', 'cifar'): 'nasnet', ('nasnet', 'imagenet'): 'nasnet_imagenet',
+    ('amoebanet', 'cifar'): 'amoebanet',
+    ('amoebanet', 'imagenet'): 'amoebanet_imagenet',
+    ('pnasnet', 'cifar'): 'pnas', ('pnasnet', 'imagenet'): 'pnas_imagenet',
+    ('nao', 'cifar'): 'nao', ('nao', 'imagenet'): 'nao_imagenet',
+    ('nasbench201', 'cifar'): 'nasbench201',
+    ('nasbench101', 'cifar'): 'nasbench101',
+    ('resnet', 'cifar'): 'cutout', ('wide_resnet', 'cifar'): 'cutout',
+}
+
+
+def load(name: str) -> Recipe:
+  """A recipe by name.
+
+  Raises:
+    ValueError: there is none of this name.
   """
-  if recipe.schedule == 'constant':
-    return recipe.learning_rate
-  if recipe.schedule == 'cosine_per_epoch':
-    fraction = 0.
-  progress = (epoch + fraction) / recipe.epochs
-  span = recipe.learning_rate - recipe.final_learning_rate
-  return recipe.final_learning_rate + span * (
-      1 + math.cos(math.pi * progress)) / 2
+  if name not in RECIPES:
+    raise ValueError(f'recipe is {name!r}, expected one of '
+                     f'{", ".join(RECIPES)}')
+  return RECIPES[name]

@@ -86,3 +86,12 @@ def test_small_splits_go_to_the_device():
   np.testing.assert_array_equal(placed.images, split.images)
   kept = batches.to_device(split, max_bytes=23)
   assert all(isinstance(array, np.ndarray) for array in kept)
+
+
+def test_the_last_batch_can_be_filled():
+  order = batches.epoch_order(3, 1, 10)
+  filled = batches.epoch_batches(3, 1, 10, 4, drop_last=True, fill_last=True)
+  assert filled.indices.ravel().tolist() == [*order, *order[:2]]
+  assert filled.mask.sum() == 12
+  even = batches.epoch_batches(3, 1, 8, 4, drop_last=True, fill_last=True)
+  assert sorted(even.indices.ravel()) == list(range(8))
