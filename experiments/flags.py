@@ -115,9 +115,13 @@ def read(kind: type, scales: Scales, values: flags.FlagValues = flags.FLAGS
 
 
 def help_of(kind: type) -> dict[str, str]:
-  """The comments on the fields of a dataclass and of those it extends."""
+  """The comments on the fields of a dataclass and of those it extends.
+
+  One that was made of another says so: `documented_by`.
+  """
   return {name: text for part in reversed(kind.__mro__[:-1])
-          for name, text in _COMMENT.findall(inspect.getsource(part))}
+          for name, text in _COMMENT.findall(inspect.getsource(
+              vars(part).get('documented_by', part)))}
 
 
 def _define_fields(kind, scales, values) -> None:

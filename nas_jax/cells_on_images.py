@@ -10,25 +10,33 @@ from typing import Any
 import numpy as np
 
 from nas_jax import base
+from nas_jax import finals
 from nas_jax import parallel
+from nas_jax import trained
 from nas_jax.data import images as image_data
 from nas_jax.networks import graph
 from nas_jax.networks import image
 from nas_jax.networks import ops
 from nas_jax.spaces import cell
+from nas_jax.spaces import presets
 from nas_jax.training import classify
 from nas_jax.training import recipes
 
 OPERATIONS = {'nasnet': cell.NASNET_OPERATIONS,
               'amoebanet': cell.AMOEBANET_OPERATIONS}
-_NO_FLIP = ('digits', 'mnist')  # mirrored digits are not digits
 # Operations narrow their input to a quarter of the features.
 _LEAST_FEATURES = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class FinalSettings:
-  """What the training of one network depends on."""
+class Settings:
+  """What a search depends on; final_* is of the training of its result.
+
+  The defaults are those of Real et al., arXiv 1802.01548.
+
+  Note: the paper gives no batch size, rate or decay for children; here they
+  are those of its final training.
+  """
   scale: str = 'paper'  # what the flags are that are not set
   dataset: str = 'digits'  # digits, cifar10, npz:PATH, folder:PATH, ...
   data_dir: str | None = None  # folder of the files of the data set
@@ -50,6 +58,17 @@ class FinalSettings:
   final_cutout_length: int = 0  # side of the erased square; 0 for none
   execution: str = 'auto'  # whole, blocks or auto, see docs/architecture.md
   num_devices: int = 1  # a batch of the result is split over so many
+  operations: str = 'amoebanet'  # amoebanet (8 operations) or nasnet (13)
+  num_nodes: int = 5  # per cell, each adds two operations
+  num_children: int = 20000  # architectures to evaluate
+  children_per_round: int = 1  # asked for and evaluated together
+  num_cells: int = 3  # normal cells per stage of a child, N
+  features: int = 24  # of the first stage of a child, F
+  epochs: int = 25  # of training a child
+  batch_size: int = 128  # of training a child
+  learning_rate: float = 0.024  # at the start of a cosine to zero
+  patience: int | None = None  # stop a child after so many epochs not better
+  num_finalists: int = 1  # retrained to choose the result among them
 
   def __post_init__(self):
     _check_least(self, 1, 'final_num_cells', 'final_epochs',
@@ -65,31 +84,6 @@ class FinalSettings:
     if self.final_batch_size % self.num_devices:
       raise ValueError(f'final_batch_size {self.final_batch_size} is not a '
                        f'multiple of num_devices {self.num_devices}')
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings(FinalSettings):
-  """What a search depends on; final_* is of the training of its result.
-
-  The defaults are those of Real et al., arXiv 1802.01548.
-
-  Note: the paper gives no batch size, rate or decay for children; here they
-  are those of its final training.
-  """
-  operations: str = 'amoebanet'  # amoebanet (8 operations) or nasnet (13)
-  num_nodes: int = 5  # per cell, each adds two operations
-  num_children: int = 20000  # architectures to evaluate
-  children_per_round: int = 1  # asked for and evaluated together
-  num_cells: int = 3  # normal cells per stage of a child, N
-  features: int = 24  # of the first stage of a child, F
-  epochs: int = 25  # of training a child
-  batch_size: int = 128  # of training a child
-  learning_rate: float = 0.024  # at the start of a cosine to zero
-  patience: int | None = None  # stop a child after so many epochs not better
-  num_finalists: int = 1  # retrained to choose the result among them
-
-  def __post_init__(self):
-    super().__post_init__()
     if self.operations not in OPERATIONS:
       raise ValueError(f'operations is {self.operations!r}, expected one of '
                        f'{", ".join(OPERATIONS)}')
@@ -112,7 +106,7 @@ def space(settings: Settings) -> base.Space:
                     num_nodes=settings.num_nodes)
 
 
-def load(settings: FinalSettings) -> image_data.ImageData:
+def load(settings: Settings) -> image_data.ImageData:
   """The data set.
 
   Raises:
@@ -130,24 +124,17 @@ def load(settings: FinalSettings) -> image_data.ImageData:
   return data
 
 
-def check(settings: FinalSettings, data: image_data.ImageData,
-          genotype: Sequence[Any] | None = None) -> None:
+def check(settings: Settings, data: image_data.ImageData) -> None:
   """Builds what a run will build, so that it fails now or not at all.
-
-  Args:
-    settings: of the run.
-    data: its data set.
-    genotype: of the only network; by default any one of the space.
 
   Raises:
     ValueError: what does not fit.
   """
   parallel.local_devices(settings.num_devices)
-  if genotype is None:
-    found = space(settings)
-    genotype = found.genotype(np.zeros(len(found.choices), np.int32))
-    child_recipe(settings, data)
-    child_network(genotype, settings, data)
+  found = space(settings)
+  genotype = found.genotype(np.zeros(len(found.choices), np.int32))
+  child_recipe(settings, data)
+  child_network(genotype, settings, data)
   final_recipe(settings, data)
   final_network(genotype, settings, data)
   smallest = min(data.train.images.shape[1:3])
@@ -165,13 +152,14 @@ def child_recipe(settings: Settings, data: image_data.ImageData
       **_common(settings, data))
 
 
-def final_recipe(settings: FinalSettings, data: image_data.ImageData
+def final_recipe(settings: Settings, data: image_data.ImageData
                  ) -> recipes.Recipe:
   """How the chosen network is trained."""
   return recipes.Recipe(
       epochs=settings.final_epochs, batch_size=settings.final_batch_size,
       learning_rate=settings.final_learning_rate,
       auxiliary_weight=settings.final_auxiliary_weight,
+      drop_path_keep=settings.final_drop_path_keep,
       cutout_length=settings.final_cutout_length, **_common(settings, data))
 
 
@@ -184,7 +172,7 @@ def child_network(genotype: Sequence[Any], settings: Settings,
       features=settings.features, num_reductions=settings.num_reductions)
 
 
-def final_network(genotype: Sequence[Any], settings: FinalSettings,
+def final_network(genotype: Sequence[Any], settings: Settings,
                   data: image_data.ImageData) -> graph.Graph:
   """The chosen network."""
   style = ops.Style(
@@ -198,19 +186,34 @@ def final_network(genotype: Sequence[Any], settings: FinalSettings,
       drop_path_keep=settings.final_drop_path_keep, style=style)
 
 
-def _common(settings: FinalSettings, data: image_data.ImageData
+def final_job(genotype: Sequence[Any], settings: Settings,
+              data: image_data.ImageData) -> finals.Job:
+  """All that the training of the chosen network needs."""
+  recipe, task = final_recipe(settings, data), classify.task_of(data)
+  return finals.Job(
+      final_network(genotype, settings, data), recipe, task, trained.describe(
+          presets.Preset(settings.operations, genotype), data, task, network='cifar',
+          features=settings.final_features, num_cells=settings.final_num_cells,
+          style={}, num_reductions=settings.num_reductions,
+          seed=settings.seed, recipe=dataclasses.asdict(recipe)),
+      settings.seed, settings.execution, settings.num_devices,
+      f'a --final_batch_size below {recipe.batch_size}, or fewer '
+      '--final_features')
+
+
+def _common(settings: Settings, data: image_data.ImageData
             ) -> dict[str, Any]:
   padding, flip = settings.crop_padding, settings.flip
   if padding is None:
     padding = data.train.images.shape[1] // 8
   if flip is None:
-    flip = settings.dataset not in _NO_FLIP
+    flip = settings.dataset not in finals.NO_FLIP
   return {'weight_decay': settings.weight_decay, 'crop_padding': padding,
           'flip': flip,
           'eval_batch_size': min(500, len(data.validation.labels))}
 
 
-def _check_least(settings: FinalSettings, least: int, *names: str) -> None:
+def _check_least(settings: Settings, least: int, *names: str) -> None:
   for name in names:
     value = getattr(settings, name)
     if value is not None and value < least:

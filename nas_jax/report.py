@@ -56,6 +56,7 @@ _NAMES = {
     'retrain_seconds': 'retraining the result', 'memory_gib': 'memory, GiB',
     'random_retrain_seconds': "retraining random search's",
     'std_best_reward': 'standard deviation', 'num_seeds': 'seeds',
+    'std_test_accuracy': 'standard deviation',
 }
 # What decides, first of all, and whether more of it is better.
 _MEASURES = (('test_accuracy', True), ('test_perplexity', False),
@@ -101,13 +102,17 @@ def write(workdir: str | os.PathLike) -> pathlib.Path:
       *shown(mine['history'], _children(mine['history'])),
       *shown(summary.get('cost'), _costs(summary.get('cost') or {})),
       _appendix(config, summary)]
-  page = (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+  path = folder / 'report.html'
+  records.write_text(path, page(title, body))
+  return path
+
+
+def page(title: str, body: Sequence[str]) -> str:
+  """An HTML page of its own; `body` is HTML, the title is text."""
+  return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
           '<meta name="viewport" content="width=device-width">'
           f'<title>{_esc(title)}</title><style>{_STYLE}</style></head>'
           f'<body>{"".join(body)}</body></html>\n')
-  path = folder / 'report.html'
-  records.write_text(path, page)
-  return path
 
 
 def table(rows: Sequence[Sequence[Any]]) -> str:
@@ -128,6 +133,20 @@ def table(rows: Sequence[Sequence[Any]]) -> str:
   return '\n'.join('  '.join(row).rstrip() for row in zip(*columns))
 
 
+def html_table(rows: Sequence[Sequence[str]]) -> str:
+  """An HTML table; the first row is the header."""
+  numbers = [all(c[:1].isdigit() or c[:1] in '-–' for c in column[1:])
+             for column in zip(*rows)]
+  lines = []
+  for i, row in enumerate(rows):
+    tag = 'td' if i else 'th'
+    lines.append('<tr>' + ''.join(
+        f'<{tag}{" class=n" if number else ""}>'
+        + (f'<code>{_esc(c)}</code>' if isinstance(c, _Code) else _esc(c))
+        + f'</{tag}>' for c, number in zip(row, numbers)) + '</tr>')
+  return f'<div class="wide"><table>{"".join(lines)}</table></div>'
+
+
 def terminal_summary(
     summary: Mapping[str, Any], report_path: str | os.PathLike
 ) -> str:
@@ -136,7 +155,7 @@ def terminal_summary(
   rows = _systems(name, summary)
   keys = [k for k in _keys([r for _, r in rows]) if k in (
       *_ALWAYS, 'num_params', 'test_perplexity', 'validation_perplexity',
-      'mean_best_reward', 'std_best_reward')]
+      'mean_best_reward', 'std_best_reward', 'std_test_accuracy')]
   grid = [['', *(_label(k) for k in keys)]]
   grid += [[who, *(_show(r.get(k), k) for k in keys)] for who, r in rows]
   search, cost = summary.get('search') or {}, summary.get('cost') or {}
@@ -198,7 +217,7 @@ def _results(name, summary, mine) -> str:
           result.get('test_accuracy'), result.get('num_test', num_test)))
     equal = ', equal budget' if who == 'random search' else ''
     grid.append([who + equal, *cells])
-  parts.append(_grid([head, *grid]))
+  parts.append(html_table([head, *grid]))
   parts.append(f'<p class="verdict">{_esc(_verdict(summary))}</p>')
   if not summary:
     rewards = [r['reward'] for r in mine['history']]
@@ -287,13 +306,13 @@ def _children(history) -> str:
                  f'{sum(seconds.values()):.1f}' if seconds else '–',
                  _show(len(groups[g])), _Code(g)])
   parts = ['<h2>Best children</h2>',
-           _grid(grid) if good else '<p>None yet.</p>']
+           html_table(grid) if good else '<p>None yet.</p>']
   count = sum(map(len, failed.values()))
   parts.append(f'<h2>Failed children</h2><p>{count:,} of {len(history):,} '
                f'children failed, {len(failed):,} different architectures.</p>')
   if failed:
     most = sorted(failed, key=lambda g: -len(failed[g]))
-    parts.append(_grid([['child', 'times', 'architecture']] + [
+    parts.append(html_table([['child', 'times', 'architecture']] + [
         [_show(failed[g][0].get('child')), _show(len(failed[g])), _Code(g)]
         for g in most[:10]]))
     if len(most) > 10:
@@ -307,7 +326,7 @@ def _costs(cost: Mapping[str, Any]) -> str:
   usual.sort(key=lambda k: k == 'total_seconds')
   keys = usual + [k for k in cost if k not in usual]
   rows = [[_label(k), _show(cost.get(k)), _show(cost.get(k), k)] for k in keys]
-  return '<h2>Cost</h2>' + _grid([['', 'seconds', 'time'], *rows])
+  return '<h2>Cost</h2>' + html_table([['', 'seconds', 'time'], *rows])
 
 
 def _appendix(config, summary) -> str:
@@ -330,20 +349,6 @@ def _appendix(config, summary) -> str:
 
 class _Code(str):
   """A cell of a table that is code."""
-
-
-def _grid(rows: Sequence[Sequence[str]]) -> str:
-  """An HTML table; the first row is the header."""
-  numbers = [all(c[:1].isdigit() or c[:1] in '-–' for c in column[1:])
-             for column in zip(*rows)]
-  lines = []
-  for i, row in enumerate(rows):
-    tag = 'td' if i else 'th'
-    lines.append('<tr>' + ''.join(
-        f'<{tag}{" class=n" if number else ""}>'
-        + (f'<code>{_esc(c)}</code>' if isinstance(c, _Code) else _esc(c))
-        + f'</{tag}>' for c, number in zip(row, numbers)) + '</tr>')
-  return f'<div class="wide"><table>{"".join(lines)}</table></div>'
 
 
 def _pairs(values: Mapping[str, Any], exact: bool = False) -> str:

@@ -6,26 +6,24 @@ import os
 import pathlib
 from typing import Any
 
-from absl import logging
 import jax
+import numpy as np
 
 from nas_jax import base
 from nas_jax import cells_on_images
 from nas_jax import checkpoint
+from nas_jax import finals
+from nas_jax import networks_on_images
 from nas_jax import progress
 from nas_jax import records
 from nas_jax import report
 from nas_jax import search
 from nas_jax import workdir as workdirs
-from nas_jax.data import batches
-from nas_jax.data import images as image_data
 from nas_jax.data import knn
 from nas_jax.evaluators import scratch
 from nas_jax.spaces import genotypes
 from nas_jax.spaces import presets
 from nas_jax.strategies import random_search
-from nas_jax.training import classify
-from nas_jax.training import fit
 
 
 def search_cells(
@@ -88,50 +86,79 @@ def search_cells(
           'cost': _cost(histories, results)})
 
 
-def train_cells(
-    workdir: str | os.PathLike,
-    settings: cells_on_images.FinalSettings,
-    architecture: str | os.PathLike,
-    *,
-    experiment: str,
+def train_network(
+    workdir: str | os.PathLike, settings: networks_on_images.Settings,
+    *, experiment: str,
 ) -> dict[str, Any]:
   """Trains one architecture on images; the same call resumes.
+
+  With several seeds each has a folder of its own, seed_0 and so on.
 
   Args:
     workdir: of the run.
     settings: of the run.
-    architecture: a file of cells, such as the genotype.json of a search, or
-      the name of a preset (spaces/presets.py).
     experiment: its name, for the report.
 
   Returns:
-    The content of `summary.json`.
+    The content of `summary.json`; `result` is the mean over the seeds.
 
   Raises:
-    ValueError: bad settings, data, cells, or a workdir of another run.
+    ValueError: bad settings, data, architecture, or a workdir of another run.
   """
   folder = pathlib.Path(workdir)
-  genotype = presets.load(architecture)
-  data = cells_on_images.load(settings)
-  try:
-    cells_on_images.check(settings, data, genotype)
-  except ValueError as e:
-    raise ValueError(f'cannot build {architecture}: {e}') from e
+  preset = presets.load(settings.architecture)
+  data = networks_on_images.load(settings)
+  first = networks_on_images.job_of(settings, preset, data)
+  jobs = [first._replace(seed=seed, config=first.config | {'seed': seed})
+          for seed in range(settings.seed, settings.seed + settings.num_seeds)]
   own = folder / 'genotype.json'
-  if own.exists() and genotypes.load(own) != genotype:
-    raise ValueError(f'{own} is another architecture than {architecture}. '
-                     'Choose another --workdir, or delete it')
+  if own.exists() and presets.load(own)[:2] != preset[:2]:
+    raise ValueError(f'{own} is another architecture than '
+                     f'{settings.architecture}. Choose another --workdir, or '
+                     'delete it')
   workdirs.claim(folder, experiment, dataclasses.asdict(settings))
-  genotypes.save(own, genotype)
+  genotypes.save(own, preset.genotype, preset.family)
   if done := _finished(folder):
     return done
   workdirs.use_compilation_cache(folder)
-  result, spent = _retrain(folder, genotype, data, settings, experiment)
-  return _report(folder, workdirs.header(
-      experiment, settings.dataset, settings) | {
-          'result': result,
-          'knn': {'test_accuracy': knn.knn_accuracy(data.train, data.test)},
-          'cost': {'retrain_seconds': spent, 'total_seconds': spent}})
+  header = workdirs.header(experiment, settings.dataset, settings) | {
+      'hardware': workdirs.hardware(first.num_devices),
+      'architecture': settings.architecture,
+      'recipe': first.config['recipe']}
+  results, total = [], 0.
+  for job in jobs:
+    name = f'seed_{job.seed}'
+    place = folder / name if len(jobs) > 1 else folder
+    label = f'{experiment} {name}' if len(jobs) > 1 else experiment
+    result, seconds = _train_and_test_once(place, job, data, label)
+    results.append(result | {'seed': job.seed})
+    total += seconds
+  result = results[0] if len(jobs) == 1 else _over_seeds(results)
+  return _report(folder, header | {
+      'result': {k: v for k, v in result.items() if k != 'seed'},
+      **({'seeds': results} if len(jobs) > 1 else {}),
+      'knn': {'test_accuracy': knn.knn_accuracy(data.train, data.test)},
+      'cost': {'retrain_seconds': total, 'total_seconds': total}})
+
+
+def _train_and_test_once(folder, job, data, label):
+  """(result, seconds); read from the folder if it was finished before."""
+  path = folder / 'result.json'
+  if not path.exists():
+    result, seconds = finals.train_and_test(folder, job, data, label)
+    records.write_json(path, {'result': result, 'seconds': seconds})
+  found = records.read_json(path)
+  return found['result'], found['seconds']
+
+
+def _over_seeds(results):
+  """Means, and the standard deviation of the accuracy (of the sample)."""
+  accuracies = [r['test_accuracy'] for r in results]
+  mean = float(np.mean(accuracies))
+  return results[0] | {
+      'test_accuracy': mean, 'test_error_percent': 100 * (1 - mean),
+      'std_test_accuracy': float(np.std(accuracies, ddof=1)),
+      'num_seeds': len(results)}
 
 
 def _finished(folder: pathlib.Path) -> dict[str, Any] | None:
@@ -181,20 +208,18 @@ def _finish(folder, history, data, settings, label):
   accuracy = finalists[0]['metrics']['validation_accuracy']
   chosen, selection = finalists[0], 0.
   if len(finalists) > 1:
-    recipe = cells_on_images.final_recipe(settings, data)
     scored = []
     for i, record in enumerate(finalists):
-      trainer, state, spent = _train_final(
-          folder / 'finalists' / f'{i:02d}',
-          genotypes.from_json(record['genotype']), data.train, data, settings,
-          f'{label}: finalist {i + 1}/{len(finalists)}')
-      selection += spent
-      scored.append((
-          classify.evaluate(trainer, recipe, state, data.validation), -i))
+      outcome = finals.train(
+          folder / 'finalists' / f'{i:02d}', cells_on_images.final_job(
+              genotypes.from_json(record['genotype']), settings, data),
+          data.train, f'{label}: finalist {i + 1}/{len(finalists)}')
+      selection += outcome.seconds
+      scored.append((outcome.evaluate(data.validation), -i))
     accuracy, index = max(scored)
     chosen = finalists[-index]
   genotype = genotypes.from_json(chosen['genotype'])
-  genotypes.save(folder / 'genotype.json', genotype)
+  genotypes.save(folder / 'genotype.json', genotype, settings.operations)
   result, spent = _retrain(folder, genotype, data, settings,
                            f'{label}: retraining')
   return {'validation_accuracy': accuracy} | result, {
@@ -203,44 +228,8 @@ def _finish(folder, history, data, settings, label):
 
 def _retrain(folder, genotype, data, settings, label):
   """Trains on all but the test images and tests once; (result, seconds)."""
-  trainer, state, seconds = _train_final(
-      folder, genotype, image_data.train_and_validation(data), data, settings,
-      label)
-  test = classify.evaluate(
-      trainer, cells_on_images.final_recipe(settings, data), state, data.test)
-  return {
-      'test_accuracy': test, 'test_error_percent': 100 * (1 - test),
-      'num_test': len(data.test.labels),
-      'num_params': sum(
-          x.size for name, tree in state.params.items()
-          if name != 'auxiliary' for x in jax.tree.leaves(tree)),
-  }, seconds
-
-
-def _train_final(folder, genotype, train, data, settings, label):
-  """(trainer, state, seconds) of the chosen architecture; resumes."""
-  recipe = cells_on_images.final_recipe(settings, data)
-  trainer = classify.compile_trainer(
-      cells_on_images.final_network(genotype, settings, data), recipe,
-      classify.task_of(data), execution=settings.execution,
-      num_devices=settings.num_devices)
-  board = progress.scalars(folder / 'tb' / 'training')
-  with progress.progress(recipe.epochs, label, unit='epoch',
-                         initial=_done(folder, 'training')) as bar:
-    def on_epoch(line):
-      shown = {k: v for k, v in line.items()
-               if k in ('loss', 'train_accuracy') and v is not None}
-      bar.update(**shown)
-      board.write(line['epoch'], shown)
-    state, log = fit.fit(
-        jax.random.fold_in(jax.random.key(settings.seed), 1), trainer, recipe,
-        batches.to_device(train), seed=settings.seed, workdir=folder,
-        on_epoch=on_epoch)
-  board.close()
-  if fit.diverged(log):
-    logging.warning('%s diverged in epoch %d', label, log[-1]['epoch'])
-  return trainer, state, trainer.compile_seconds + sum(
-      line['seconds'] for line in log)
+  return finals.train_and_test(
+      folder, cells_on_images.final_job(genotype, settings, data), data, label)
 
 
 def _done(folder, what):

@@ -10,14 +10,16 @@ import sys
 import time
 
 import jax
+import numpy as np
 import pytest
 
 from experiments import amoeba
 from experiments import flags
 from experiments import random_search
 from experiments import toy
-from experiments import train
 from nas_jax import records
+from nas_jax import trained
+from nas_jax.data import images as image_data
 from nas_jax.evaluators import scratch
 from scripts import check_resume
 
@@ -28,8 +30,6 @@ _TINY = dict(
 _TINY |= check_resume.FLAGS
 _TOY = dict(num_seeds=2, num_positions=6, num_evaluations=30,
             population_size=5, sample_size=2)
-_FINAL = {f: _TINY[f] for f in train.Settings.__dataclass_fields__
-          if f in _TINY}
 
 _on_cpu = pytest.mark.skipif(
     jax.default_backend() != 'cpu', reason='equal bits are promised for CPUs')
@@ -130,22 +130,15 @@ def test_a_finished_run_is_told_again(finished, tmp_path, capsys):
   assert f'report: {folder}/report.html' in capsys.readouterr().out
 
 
-@_on_cpu
-def test_the_found_architecture_can_be_trained_alone(finished, tmp_path):
-  """Equal settings, equal bits."""
-  settings = train.Settings(
-      architecture=str(finished / 'genotype.json'), **_FINAL)
-  summary = train.main(tmp_path, settings)
-  expected = records.read_json(finished / 'summary.json')['result']
-  del expected['validation_accuracy']
-  assert summary['result'] == expected
-  assert (tmp_path / 'genotype.json').read_bytes() == (
-      finished / 'genotype.json').read_bytes()
-  assert check_resume.without_times(
-      records.read(tmp_path / 'training.jsonl')) == check_resume.without_times(
-          records.read(finished / 'training.jsonl'))
-  page = (tmp_path / 'report.html').read_text()
-  assert 'Retraining' in page and 'Best children' not in page
+def test_the_found_network_is_there(finished):
+  found = trained.load(finished)
+  assert found.config['num_reductions'] == 0
+  assert found.preset.family == 'amoebanet'
+  data = image_data.load('digits', max_train=200)
+  predicted = trained.probabilities(found, data.test.images).argmax(-1)
+  summary = records.read_json(finished / 'summary.json')
+  assert np.mean(predicted == data.test.labels) == pytest.approx(
+      summary['result']['test_accuracy'])
 
 
 @_on_cpu
@@ -329,49 +322,3 @@ def test_the_workdir_of_another_run(finished):
 def test_toy_checks_its_task(tmp_path):
   assert _error(toy.main, tmp_path, lambda: toy.Settings(task='ones')) == (
       "error: task is 'ones', expected one of number_of_ones, bits, nk")
-
-
-_CELL = [['skip_connect', 0], ['sep_conv_3x3', 1]]
-_GENOTYPE = dict(normal=_CELL, normal_concat=[2], reduce=_CELL,
-                 reduce_concat=[2])
-
-
-@pytest.mark.parametrize('value, message', [
-    (_GENOTYPE | dict(normal=[['skip_connect', 0], ['conv_9x9', 1]]),
-     "error: cannot build FILE: unknown operation 'conv_9x9', expected one of "
-     'skip_connect, conv_1x3_3x1,'),
-    (_GENOTYPE | dict(reduce=[['skip_connect', 0], ['conv_1x1', 2]]),
-     'error: FILE: reduce[1] reads state 2, but node 0 may read states 0..1'),
-    (_GENOTYPE | dict(normal=_CELL[:1]),
-     'error: FILE: normal has 1 entries, expected two per node'),
-    ({'normal': _CELL}, "error: FILE: the genotype has no 'normal_concat'"),
-    ([1, 2, 3], 'error: FILE holds a list, expected an object with normal, '
-     'normal_concat, reduce, reduce_concat'),
-])
-def test_bad_architectures(tmp_path, value, message):
-  file = tmp_path / 'genotype.json'
-  records.write_json(file, value)
-  found = _error(train.main, tmp_path / 'run', lambda: train.Settings(
-      architecture=str(file), **_FINAL | dict(num_reductions=1)))
-  assert found.replace(str(file), 'FILE').startswith(message)
-  assert not (tmp_path / 'run').exists()
-
-
-def test_train_needs_an_architecture(tmp_path):
-  assert _error(train.main, tmp_path, train.Settings) == (
-      'error: --architecture is not set: name a file of cells, for example the '
-      'genotype.json of a search, or a preset')
-  assert _error(train.main, tmp_path, lambda: train.Settings(
-      architecture='/nowhere.json')) == (
-          'error: /nowhere.json is neither a file nor one of the presets '
-          'NASNet-A, AmoebaNet-A, AmoebaNet-B, AmoebaNet-C, AmoebaNet-D')
-
-
-def test_a_workdir_of_another_architecture(tmp_path):
-  for name, operation in (('genotype', 'conv_1x1'), ('other', 'conv_3x3')):
-    records.write_json(tmp_path / f'{name}.json', _GENOTYPE | dict(
-        normal=[[operation, 0], [operation, 1]]))
-  assert _error(train.main, tmp_path, lambda: train.Settings(
-      architecture=str(tmp_path / 'other.json'), **_FINAL)) == (
-          f'error: {tmp_path}/genotype.json is another architecture than '
-          f'{tmp_path}/other.json. Choose another --workdir, or delete it')

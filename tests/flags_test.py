@@ -15,12 +15,13 @@ from experiments import amoeba
 from experiments import flags
 from experiments import random_search
 from experiments import toy
-from experiments import train
+from experiments import train_image
 from nas_jax import cells_on_images
 from nas_jax import checkpoint
+from nas_jax import networks_on_images
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
-_KINDS = (amoeba.Settings, train.Settings, toy.Settings,
+_KINDS = (amoeba.Settings, networks_on_images.Settings, toy.Settings,
           cells_on_images.Settings)
 
 
@@ -74,10 +75,10 @@ def test_every_flag_has_help(kind):
 
 @pytest.mark.parametrize('module, kind', [
     (amoeba, amoeba.Settings), (amoeba, cells_on_images.Settings),
-    (amoeba, train.Settings), (toy, toy.Settings)])
+    (train_image, networks_on_images.Settings), (toy, toy.Settings)])
 @pytest.mark.parametrize('scale', ['smoke', 'small', 'paper'])
 def test_every_scale_of_every_experiment_is_legal(module, kind, scale):
-  options = ['--architecture=a.json'] if kind is train.Settings else []
+  options = ['--architecture=a.json'] if module is train_image else []
   _, settings = _read('--workdir=w', f'--scale={scale}', *options, kind=kind,
                       scales=module.SCALES)
   assert settings.scale == scale

@@ -13,7 +13,8 @@ _LAYERS = {
     'controllers': 2, 'networks': 2, 'journal': 2, 'search': 2,
     'descent': 2,
     'cost': 3, 'strategies': 3, 'supernets': 3, 'training': 3,
-    'cells_on_images': 4, 'trained': 4, 'evaluators': 4, 'report': 4, 'plot': 4,
+    'trained': 4, 'finals': 4, 'cells_on_images': 4, 'networks_on_images': 4,
+    'evaluation': 4, 'evaluators': 4, 'report': 4, 'plot': 4,
     'workflow': 5,
 }
 _PACKAGE = 'nas_jax'

@@ -8,6 +8,7 @@ import pytest
 from experiments import amoeba
 from nas_jax import cells_on_images
 from nas_jax import checkpoint
+from nas_jax import finals
 from nas_jax import workflow
 from nas_jax.data import images
 
@@ -68,19 +69,21 @@ def test_finalists_compete_on_validation(
   accuracies = {'a': .3, 'b': .3, 'c': .4}
   trained = []
 
-  def train(folder, genotype, split, data, settings, label):
-    trained.append((folder.name, genotype['name'], len(split.labels)))
-    return None, genotype['name'], 2.
+  def train(folder, job, split, label):
+    trained.append((folder.name, job, len(split.labels)))
 
-  def evaluate(trainer, recipe, state, split):
-    assert split is data.validation
-    return accuracies[state]
+    def evaluate(split):
+      assert split is data.validation
+      return accuracies[job]
+
+    return finals.Outcome(evaluate, 2.)
 
   data = digits
   monkeypatch.setattr(workflow.genotypes, 'from_json', lambda value: value)
-  monkeypatch.setattr(workflow.genotypes, 'save', lambda path, value: None)
-  monkeypatch.setattr(workflow, '_train_final', train)
-  monkeypatch.setattr(workflow.classify, 'evaluate', evaluate)
+  monkeypatch.setattr(workflow.genotypes, 'save', lambda *_: None)
+  monkeypatch.setattr(workflow.finals, 'train', train)
+  monkeypatch.setattr(workflow.cells_on_images, 'final_job',
+                      lambda genotype, *_: genotype['name'])
   monkeypatch.setattr(workflow, '_retrain', lambda folder, genotype, *_: (
       {'genotype': genotype['name']}, 5.))
   result, seconds = workflow._finish(
@@ -99,6 +102,7 @@ def test_recipes_follow_the_settings(digits):
   final = cells_on_images.final_recipe(settings, digits)
   assert (child.epochs, child.batch_size, child.patience) == (3, 64, 3)
   assert (final.epochs, final.cutout_length, final.patience) == (12, 2, None)
+  assert final.drop_path_keep == settings.final_drop_path_keep
   for recipe in (child, final):
     assert recipe.weight_decay == .25
     assert (recipe.crop_padding, recipe.flip) == (1, False)  # 8 pixels, digits

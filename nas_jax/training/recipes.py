@@ -266,10 +266,22 @@ OF_FAMILY: Mapping[tuple[str, str], str] = {
     ('amoebanet', 'cifar'): 'amoebanet',
     ('amoebanet', 'imagenet'): 'amoebanet_imagenet',
     ('pnasnet', 'cifar'): 'pnas', ('pnasnet', 'imagenet'): 'pnas_imagenet',
-    ('nao', 'cifar'): 'nao', ('nao', 'imagenet'): 'nao_imagenet',
-    ('nasbench201', 'cifar'): 'nasbench201',
-    ('nasbench101', 'cifar'): 'nasbench101',
+    ('nao', 'cifar'): 'nao', ('nao_pytorch', 'cifar'): 'nao_pytorch',
+    ('nao_pytorch', 'imagenet'): 'nao_imagenet',
+    ('nao_ws', 'cifar'): 'enas', ('enas_micro', 'cifar'): 'enas',
+    ('enas_macro', 'cifar'): 'enas_macro',
+    ('enas_macro_separable', 'cifar'): 'enas_macro',
+    ('nas_rl', 'cifar'): 'nas_rl',
+    ('blockqnn', 'cifar'): 'blockqnn',
+    ('blockqnn_widening', 'cifar'): 'blockqnn',
+    ('autodl', 'cifar'): 'autodl',
     ('resnet', 'cifar'): 'cutout', ('wide_resnet', 'cifar'): 'cutout',
+    ('shake_shake', 'cifar'): 'cutout',
+    ('nasbench101', 'cifar'): 'nasbench101',
+    **{(family, network): 'nasbench201'
+       for family in ('nasbench201', 'nats_size')
+       for network in ('cifar', 'imagenet16')},
+    ('nasbench_macro', 'cifar'): 'nasbench_macro',
 }
 
 
