@@ -281,7 +281,7 @@ def drop_path(key: Array, x: Array, keep: Array | float) -> Array:
   Reference: Larsson et al., FractalNet, arXiv 1605.07648, sec. 3.
   """
   mask = jax.random.bernoulli(key, keep, (x.shape[0], 1, 1, 1))
-  return jnp.where(mask, x / keep, 0.)
+  return jnp.where(mask, x / keep, 0.).astype(x.dtype)
 
 
 def _shapes_of(net: Graph, node: Node) -> dict[str, Any]:

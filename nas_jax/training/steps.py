@@ -231,7 +231,7 @@ def _in_parts(recipe, part):
     grads = jax.tree.map(lambda g: g / recipe.accumulate, total)
     return _apply(recipe, state, grads, pace)
 
-  apply = jax.jit(apply, donate_argnums=(0, 1))
+  apply = jax.jit(apply, donate_argnums=0)
 
   def step(state, images, labels, key, pace):
     carry = state, jax.tree.map(jnp.zeros_like, state.params)

@@ -1,6 +1,7 @@
 import dataclasses
 import re
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 from nas_jax.data import source
 from nas_jax.networks import graph
 from nas_jax.networks import image
+from nas_jax.networks import ops
 from nas_jax.training import classify
 from nas_jax.training import recipes
+from nas_jax.training import steps
 
 _KEY = jax.random.key(5)
 _LINEAR = recipes.Recipe(
@@ -183,3 +186,155 @@ def test_an_auxiliary_weight_needs_an_auxiliary_classifier():
              'classifier')
   with pytest.raises(ValueError, match=re.escape(message)):
     classify.compile_trainer(_linear_net(), recipe, _TASK)
+
+
+class _Plain(nn.Module):
+  """A 3x3 convolution to 4 channels, without batch norm."""
+
+  @nn.compact
+  def __call__(self, x, train):
+    return nn.relu(nn.Conv(4, (3, 3))(x))
+
+
+_PLAIN_TASK = classify.Task((4, 4, 1), (.5,), (.25,))
+
+
+def _plain_net(dtype=None):
+  style = ops.Style(dtype=dtype)
+  builder = graph.Builder(_PLAIN_TASK.image_shape, style)
+  x = builder.add('conv', _Plain(), [builder.image])
+  return builder.finish(builder.add(
+      'classifier', image.Classifier(3, style=style), [x]))
+
+
+def _batch(size):
+  rng = np.random.default_rng(0)
+  return (rng.integers(0, 256, (size, 4, 4, 1), np.uint8),
+          rng.integers(0, 3, size).astype(np.int32))
+
+
+def _two_steps(recipe, execution='blocks', decay=0., net=None):
+  trainer = classify.compile_trainer(
+      net or _plain_net(), recipe, _PLAIN_TASK, execution=execution)
+  images, labels = _batch(12)
+  state, found = trainer.init(_KEY), []
+  for i in range(2):
+    state, metrics = trainer.step(
+        state, images, labels, jax.random.fold_in(_KEY, i), np.float32(.1),
+        np.float32(.5), np.float32(decay))
+    found.append([float(metrics.loss), float(metrics.accuracy)])
+  return np.array(found), state, trainer
+
+
+@pytest.mark.parametrize('execution', ['whole', 'blocks'])
+@pytest.mark.parametrize('changes', [
+    {}, {'optimizer': 'rmsprop', 'weight_decay': .1, 'decay_in_loss': True}],
+    ids=str)
+def test_a_batch_in_parts_is_the_batch(execution, changes):
+  """Without batch norm and augmentation, up to rounding."""
+  recipe = dataclasses.replace(
+      _LINEAR, batch_size=12, clip_norm=.1, **changes)
+  a, state_a, _ = _two_steps(recipe, execution)
+  for parts in (3, 4):
+    b, state_b, _ = _two_steps(
+        dataclasses.replace(recipe, accumulate=parts), execution)
+    np.testing.assert_allclose(a, b, rtol=1e-5)
+    for x, y in zip(jax.tree.leaves(state_a), jax.tree.leaves(state_b),
+                    strict=True):
+      np.testing.assert_allclose(x, y, rtol=2e-4, atol=1e-6)
+
+
+def test_the_parts_of_a_batch_on_the_device():
+  x = jnp.arange(6)
+  parts = steps._split(3, x, np.arange(6))
+  assert [(a.tolist(), b.tolist()) for a, b in parts] == [
+      ([0, 1], [0, 1]), ([2, 3], [2, 3]), ([4, 5], [4, 5])]
+
+
+_EVERYTHING = dataclasses.replace(
+    _LINEAR, batch_size=12, crop_padding=1, flip=True, cutout_length=2,
+    mixup=.5, lrc_weight=.3, label_smoothing=.1, ema_decay=.9,
+    optimizer='rmsprop', decay_in_loss=True, decayed='no_biases')
+
+
+@pytest.mark.parametrize('changes', [
+    {}, {'optimizer': 'sgd', 'nesterov': True, 'clip_norm': None},
+    {'accumulate': 2, 'cutout': 'corner'}], ids=str)
+def test_both_executions_do_everything_alike(changes):
+  recipe = dataclasses.replace(_EVERYTHING, **changes)
+  a, state_a, whole = _two_steps(recipe, 'whole', .9)
+  b, state_b, blocks = _two_steps(recipe, 'blocks', .9)
+  np.testing.assert_allclose(a, b, rtol=1e-5)
+  for x, y in zip(jax.tree.leaves(state_a), jax.tree.leaves(state_b),
+                  strict=True):
+    np.testing.assert_allclose(x, y, rtol=1e-3, atol=1e-5)
+  images, _ = _batch(4)
+  np.testing.assert_allclose(
+      whole.predict(state_a, images), blocks.predict(state_b, images),
+      rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize('execution', ['whole', 'blocks'])
+def test_the_averaged_weights_are_tested(execution):
+  recipe = dataclasses.replace(_LINEAR, batch_size=12, ema_decay=.9)
+  first = classify.compile_trainer(
+      _plain_net(), recipe, _PLAIN_TASK, execution=execution)
+  images, _ = _batch(4)
+  before = np.asarray(first.predict(first.init(_KEY), images))
+  # With a decay near 1 the average stays at the beginning, with 0 it goes along.
+  _, state, trainer = _two_steps(recipe, execution, decay=1.)
+  np.testing.assert_allclose(trainer.predict(state, images), before, rtol=1e-6)
+  _, state, trainer = _two_steps(recipe, execution, decay=0.)
+  plain = dataclasses.replace(recipe, ema_decay=0.)
+  _, state_b, trainer_b = _two_steps(plain, execution)
+  np.testing.assert_allclose(
+      trainer.predict(state, images), trainer_b.predict(state_b, images),
+      rtol=1e-5)
+
+
+@pytest.mark.parametrize('execution', ['whole', 'blocks'])
+def test_half_precision(execution):
+  """Parameters, loss and logits stay in float32."""
+  recipe = dataclasses.replace(_LINEAR, batch_size=12)
+  half, full = (image.cifar_net(
+      ((('conv_1x1', 0), ('max_pool_3x3', 1)), (2,)) * 2,
+      image_shape=(4, 4, 1), num_classes=3, num_cells=1, features=4,
+      num_reductions=0, drop_path_keep=.5, style=ops.Style(dtype=dtype))
+                for dtype in ('bfloat16', None))
+  found, state, trainer = _two_steps(recipe, execution, net=half)
+  exact, _, _ = _two_steps(recipe, execution, net=full)
+  assert {x.dtype for x in jax.tree.leaves(state)} == {jnp.dtype('float32')}
+  assert trainer.predict(state, _batch(4)[0]).dtype == jnp.float32
+  np.testing.assert_allclose(found[0, 0], exact[0, 0], rtol=.05)
+
+
+def test_a_last_batch_is_filled(tiny):
+  """740 - 100 images: 12 whole batches of 50 and one of 40."""
+  recipe = dataclasses.replace(tiny.recipe, batch_size=50, fill_last=True)
+  calls = []
+
+  def step(state, images, labels, *rest):
+    calls.append(len(images))
+    return state, classify.Metrics(np.float32(1), np.float32(0))
+
+  classify.train_epoch(
+      _KEY, tiny.trainer._replace(step=step), recipe,
+      tiny.trainer.init(_KEY), tiny.data.train, epoch=0, seed=0)
+  assert calls == [50] * 13
+
+
+def test_a_batch_that_does_not_split():
+  recipe = dataclasses.replace(_LINEAR, batch_size=12, accumulate=2)
+  with pytest.raises(ValueError, match=re.escape(
+      'batch_size 12 does not split into 2 parts (accumulate) on each of 4 '
+      'devices (num_devices)')):
+    classify.compile_trainer(
+        _plain_net(), recipe, _PLAIN_TASK, execution='whole', num_devices=4)
+
+
+@pytest.mark.parametrize('error, expected', [
+    (MemoryError(), True), (ValueError('out of memory'), False),
+    (jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: x'), True),
+    (jax.errors.JaxRuntimeError('INTERNAL: x'), False)])
+def test_errors_of_memory(error, expected):
+  assert classify.out_of_memory(error) == expected
