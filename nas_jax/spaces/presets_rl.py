@@ -2,7 +2,7 @@
 
 References:
   NAS-RL: Zoph, Le, arXiv 1611.01578, figure 7 and the two changes of it that
-    appendix A reports: all layers connected, and no skip connections.
+    the paper tests: all layers connected, and no skip connections.
   ENAS: melodyguan/enas, scripts/cifar10_macro_final.sh.
   BlockQNN: Zhong et al., arXiv 1708.05552, figure 3: the codes of a
     multi-branch block and of a residual block. Those of Block-QNN-A, -B and -S
