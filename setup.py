@@ -7,6 +7,7 @@ import setuptools
 _REQUIRED = [
     'absl-py>=2.1',
     'chex>=0.1.90',
+    'flatbuffers>=24.3',
     'flax>=0.12',
     'jax>=0.10',
     'numpy>=2.0',
