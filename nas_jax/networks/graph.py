@@ -243,20 +243,26 @@ def num_params(net: Graph, auxiliary: bool = False) -> int:
 
 @functools.lru_cache(maxsize=None)
 def variable_shapes(module: nn.Module, inputs: tuple) -> dict[str, Any]:
-  """The variables of a module for inputs of these shapes."""
-  return jax.eval_shape(
-      lambda key, inputs: module.init(
-          {'params': key, 'dropout': key}, *inputs, True),
-      jax.random.key(0), inputs)
+  """The variables of a module for inputs of these shapes.
+
+  They are the same in training and evaluation; the latter traces faster.
+  """
+  with initializers.nothing_drawn():
+    return jax.eval_shape(
+        lambda key, inputs: module.init(
+            {'params': key, 'dropout': key}, *inputs, False),
+        jax.random.key(0), inputs)
 
 
 @functools.lru_cache(maxsize=None)
 def _output_shape(module: nn.Module, inputs: tuple) -> tuple[int, ...]:
   """Of a module, without the batch."""
-  found, _ = jax.eval_shape(
-      lambda key, inputs: module.init_with_output(
-          {'params': key, 'dropout': key}, *inputs, True), jax.random.key(0),
-      [jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in inputs])
+  with initializers.nothing_drawn():
+    found, _ = jax.eval_shape(
+        lambda key, inputs: module.init_with_output(
+            {'params': key, 'dropout': key}, *inputs, False),
+        jax.random.key(0),
+        [jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in inputs])
   return tuple(found.shape[1:])
 
 

@@ -5,7 +5,9 @@ train it. `draw` therefore makes them with numpy; the modules name the same
 distributions for whoever calls their `init`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+import contextlib
+import contextvars
 from typing import Any, NamedTuple
 
 import jax
@@ -108,6 +110,19 @@ def draw(key: Array, index: int, shapes: Any, rule: str = 'fan_out') -> Any:
       for i, (path, leaf) in enumerate(leaves)])
 
 
+@contextlib.contextmanager
+def nothing_drawn() -> Iterator[None]:
+  """Zeros inside, where only shapes matter: random draws trace slowly."""
+  token = _NOTHING_DRAWN.set(True)
+  try:
+    yield
+  finally:
+    _NOTHING_DRAWN.reset(token)
+
+
+_NOTHING_DRAWN = contextvars.ContextVar('nothing_drawn', default=False)
+
+
 def _draw_leaf(name: str, shape: tuple[int, ...], seed: list[int], rule: Rule,
                beside: tuple[int, ...] | None):
   if name in ('scale', 'var'):
@@ -137,6 +152,8 @@ def _quantile(rule: Rule, uniform: np.ndarray) -> np.ndarray:
 
 
 def _unit(key: Array, rule: Rule, shape: tuple[int, ...], dtype) -> Array:
+  if _NOTHING_DRAWN.get():
+    return jnp.zeros(shape, dtype)
   if rule.distribution == 'uniform':
     return jax.random.uniform(key, shape, dtype, -3**.5, 3**.5)
   if rule.distribution == 'normal':
