@@ -19,6 +19,7 @@ from absl import flags
 from absl import logging
 
 from nas_jax import checkpoint
+from nas_jax import memory
 from nas_jax import workdir as workdirs
 
 Scales = Mapping[str, Mapping[str, Any]]
@@ -146,6 +147,7 @@ def _define_fields(kind, scales, values) -> None:
 def _run(main: Callable[[], None]) -> None:
   """Parses the flags and calls main()."""
   logging.set_verbosity(logging.WARNING)
+  memory.keep_freed_memory()
   for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, _interrupt)
 

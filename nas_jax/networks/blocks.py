@@ -155,6 +155,10 @@ def _compile(kind, module, inputs, drop, first) -> Program:
         {'params': params, 'batch_stats': stats}, *inputs, False)).lower(
             params, stats, inputs).compile()
 
+  # Filled in when `forward` is traced: the pullback's structure, and for each
+  # of its residuals whether it is an argument or stored, and which.
+  layout: dict[str, Any] = {}
+
   def forward(params, stats, inputs, key, i, keep):
     key = jax.random.fold_in(key, i)
 
@@ -170,16 +174,47 @@ def _compile(kind, module, inputs, drop, first) -> Program:
           lambda params: apply(params, inputs), params, has_aux=True)
     else:
       y, pullback, stats = jax.vjp(apply, params, inputs, has_aux=True)
-    return y, pullback, stats
+    residuals, layout['structure'] = jax.tree.flatten(pullback)
+    stored, layout['places'] = _without_repetition(
+        residuals, jax.tree.leaves((params, inputs)))
+    return y, stored, stats
 
-  def backward(pullback, cotangent):
+  def backward(params, inputs, stored, cotangent):
+    arguments = jax.tree.leaves((params, inputs))
+    pullback = jax.tree.unflatten(layout['structure'], [
+        (arguments if is_argument else stored)[place]
+        for is_argument, place in layout['places']])
     params, *rest = pullback(cotangent)
     square = sum((jnp.sum(g * g) for g in jax.tree.leaves(params)),
                  start=jnp.float32(0))
     return params, rest[0] if rest else (), square
 
-  # The pullback's structure names its own trace: both halves are compiled
-  # from one lowering.
   lowered = jax.jit(forward).lower(params, stats, inputs, key, i, keep)
-  y, pullback, _ = lowered.out_info
-  return lowered.compile(), jax.jit(backward).lower(pullback, y).compile()
+  y, stored, _ = lowered.out_info
+  forward = lowered.compile()
+  backward = jax.jit(backward).lower(params, inputs, stored, y).compile()
+
+  def run(params, stats, inputs, key, i, keep):
+    y, stored, stats = forward(params, stats, inputs, key, i, keep)
+    return y, (params, inputs, stored), stats
+
+  return run, lambda pullback, cotangent: backward(*pullback, cotangent)
+
+
+def _without_repetition(residuals: list[Array], arguments: list[Array]
+                        ) -> tuple[list[Array], list[tuple[bool, int]]]:
+  """What of the residuals must be stored, and where each one is found.
+
+  XLA copies a result that is an argument or another result.
+  """
+  of_argument = {id(x): i for i, x in enumerate(arguments)}
+  stored, of_stored, places = [], {}, []
+  for x in residuals:
+    if id(x) in of_argument:
+      places.append((True, of_argument[id(x)]))
+      continue
+    if id(x) not in of_stored:
+      of_stored[id(x)] = len(stored)
+      stored.append(x)
+    places.append((False, of_stored[id(x)]))
+  return stored, places

@@ -93,7 +93,7 @@ def build(
     features *= 2 if reduction else 1
     previous, last = last, _add_cell(
         builder, previous, last, genotype, features, reduction, reduced,
-        f'cell{i}', style)
+        drop_path_keep < 1, f'cell{i}', style)
     reduced = reduction
     if auxiliary and i == 2 * num_cells // 3:
       second = _add_auxiliary(builder, last, network, num_classes, style)
@@ -105,7 +105,7 @@ def build(
 
 
 def _add_cell(builder, previous, last, genotype, features, reduction, reduced,
-              name, style) -> Value:
+              drops, name, style) -> Value:
   """Appends a cell.
 
   Args:
@@ -116,12 +116,14 @@ def _add_cell(builder, previous, last, genotype, features, reduction, reduced,
     features: F, channels of every state.
     reduction: whether this cell halves the image.
     reduced: whether the cell before did, so that state 0 is twice as large.
+    drops: whether paths are dropped in training.
     name: scope of the parameters.
     style: shared settings.
   """
   operations = tables.TABLES['darts']
   kind = 'reduce' if reduction else 'normal'
   nodes, concat = genotypes.node_edges(genotype, kind)
+  pools: dict[tuple, Value] = {}
 
   def add(scope, op, source, stride=1, depth=0.):
     module = op(features=features, stride=stride, style=style)
@@ -144,8 +146,18 @@ def _add_cell(builder, previous, last, genotype, features, reduction, reduced,
       if operation == 'skip_connect' and stride == 1:
         found.append(states[source])  # Never dropped.
         continue
-      found.append(add(f'node{n}_{e}_{operation}', operations[operation],
-                       states[source], stride, depth=1.))
+      scope = f'node{n}_{e}_{operation}'
+      if '_pool_' not in operation:
+        found.append(add(scope, operations[operation], states[source], stride,
+                         depth=1.))
+        continue
+      # A pool that several nodes read is computed once, and dropped for each.
+      if (operation, source) not in pools:
+        pools[operation, source] = add(
+            scope, operations[operation], states[source], stride)
+      pool = pools[operation, source]
+      found.append(add(f'{scope}_drop', ops.Identity, pool, depth=1.)
+                   if drops else pool)
     states.append(
         builder.sum(f'{name}_node{n}', found) if len(found) > 1 else
         found[0] if found else None)

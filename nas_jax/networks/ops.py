@@ -74,7 +74,7 @@ class Identity(Op):
   def __call__(self, x: Array, train: bool) -> Array:
     if x.shape[-1] == self.features and self.stride == 1:
       return x
-    return self.match(nn.relu(x), train, self.stride)
+    return self.match(relu(x), train, self.stride)
 
 
 class Pool(Op):
@@ -108,17 +108,17 @@ class Conv(Op):
       raise ValueError(f'{self.features} features are too few for an operation '
                        f'that divides them by {self.bottleneck:.3g}')
     if self.bottleneck:
-      x = self.norm(conv(self.style, nn.relu(x), inner), train)
+      x = self.norm(conv(self.style, relu(x), inner), train)
     for i, (height, width) in enumerate(self.sizes):
       # Each of two factors strides along its own axis only.
       stride = ((self.stride if height > 1 or width == 1 else 1),
                 (self.stride if width > 1 or height == 1 else 1))
-      x = x if self.factorized and i else nn.relu(x)
+      x = x if self.factorized and i else relu(x)
       x = conv(self.style, x, inner, (height, width), stride, self.dilation)
       if not self.factorized or i + 1 == len(self.sizes):
         x = self.norm(x, train)
     if self.bottleneck:
-      x = self.norm(conv(self.style, nn.relu(x), self.features), train)
+      x = self.norm(conv(self.style, relu(x), self.features), train)
     return x
 
 
@@ -139,7 +139,7 @@ class SeparableConv(Op):
           f'pointwise_{i}', initializers.kernel(self.style.initializer),
           (channels, self.features))
       x = separable.separable(
-          nn.relu(x), depthwise.astype(x.dtype), pointwise.astype(x.dtype),
+          relu(x), depthwise.astype(x.dtype), pointwise.astype(x.dtype),
           stride=1 if i else self.stride, dilation=self.dilation,
           padding=self.style.padding, lowering=self.style.lowering)
       x = self.norm(x, train)
@@ -160,7 +160,7 @@ class FactorizedReduction(Op):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
-    x = nn.relu(x) if self.relu else x
+    x = relu(x) if self.relu else x
     if self.stride == 1:
       return self.norm(conv(self.style, x, self.features), train)
     half = self.features // 2
@@ -232,6 +232,24 @@ class Convolution(nn.Module):
     bias = self.param('bias', initializers.bias(
         self.initializer, int(np.prod(shape[:-1]))), (self.features,))
     return y + bias.astype(x.dtype)
+
+
+@jax.custom_vjp
+def relu(x: Array) -> Array:
+  """max(x, 0); its gradient needs only the result, which others keep too."""
+  return jnp.maximum(x, 0)
+
+
+def _relu_forward(x):
+  y = relu(x)
+  return y, y
+
+
+def _relu_backward(y, cotangent):
+  return (jnp.where(y > 0, cotangent, 0),)
+
+
+relu.defvjp(_relu_forward, _relu_backward)
 
 
 def norm(style: Style, x: Array, train: bool) -> Array:

@@ -20,9 +20,9 @@ Padding = str | Sequence[tuple[int, int]]
 
 LOWERINGS = ('auto', 'grouped', 'merged', 'shifted')
 _NHWC = ('NHWC', 'HWIO', 'NHWC')
-# Up to so many channels the gradient of a depthwise kernel is fastest as the
-# diagonal of a dense one.
-_DIAGONAL_LIMIT = 64
+# Below so many channels the gradient of a depthwise kernel is fastest as the
+# diagonal of a dense one; by the size of the kernel, the last for all others.
+_DIAGONAL_BELOW = {3: 32, 5: 64, None: 64}
 
 
 def separable(
@@ -71,7 +71,7 @@ def separable(
         padding=pads, groups=x.shape[-1])
   else:
     hidden = _shifted(x, depthwise, stride, dilation, pads)
-  return hidden @ pointwise
+  return _pointwise(hidden, pointwise)
 
 
 def convolution(
@@ -91,10 +91,31 @@ def convolution(
   pads = paddings.pads(
       x.shape[1:3], kernel.shape[:2], strides, dilation, padding)
   if kernel.shape[:2] == (1, 1) and groups == 1 and not any(map(any, pads)):
-    return x[:, ::strides[0], ::strides[1]] @ kernel[0, 0]
+    return _pointwise(x[:, ::strides[0], ::strides[1]], kernel[0, 0])
   return lax.conv_general_dilated(
       x, kernel, strides, pads, rhs_dilation=(dilation, dilation),
       dimension_numbers=_NHWC, feature_group_count=groups)
+
+
+@jax.custom_vjp
+def _pointwise(x: Array, kernel: Array) -> Array:
+  """[B, H, W, C] x [C, D] -> [B, H, W, D]."""
+  return x @ kernel
+
+
+def _pointwise_forward(x, kernel):
+  return x @ kernel, (x, kernel)
+
+
+def _pointwise_backward(residuals, cotangent):
+  """As products of two matrices: of more axes, XLA:CPU transposes a copy."""
+  x, kernel = residuals
+  rows = cotangent.reshape(-1, kernel.shape[1])
+  dx = (rows @ kernel.T).reshape(x.shape)
+  return dx, x.reshape(-1, kernel.shape[0]).T @ rows
+
+
+_pointwise.defvjp(_pointwise_forward, _pointwise_backward)
 
 
 @contextlib.contextmanager
@@ -153,16 +174,18 @@ def _shifted_backward(stride, dilation, pads, residuals, cotangent):
   # dk: a convolution with batch and channels exchanged gives the gradient of
   # a dense kernel, [k, k, C, C], of which a depthwise one is the diagonal.
   x, cotangent = lax.optimization_barrier((x, cotangent))
-  if x.shape[-1] <= _DIAGONAL_LIMIT:
+  limit = _DIAGONAL_BELOW.get(size, _DIAGONAL_BELOW[None])
+  if x.shape[-1] < limit:
     dense = lax.conv_general_dilated(
         x, cotangent, (dilation, dilation), pads,
         rhs_dilation=(stride, stride),
         dimension_numbers=('CHWN', 'IHWO', 'HWNC'))[:size, :size]
     return dx, jnp.einsum('ijcc->ijc', dense)
   padded = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-  taps = [jnp.einsum('bhwc,bhwc->c', window, cotangent)
-          for window in _windows(padded, size, stride, dilation,
-                                 *cotangent.shape[1:3])]
+  taps = [jnp.sum(window * cotangent, (0, 1, 2)) for window in _windows(
+      padded, size, stride, dilation, *cotangent.shape[1:3])]
+  # Without the barrier each sum becomes a scalar loop inside of the stack.
+  taps = lax.optimization_barrier(taps)
   return dx, jnp.stack(taps).reshape(kernel.shape)
 
 

@@ -59,13 +59,13 @@ def objective(
   """
   if not isinstance(labels, Labels):
     labels = Labels(labels, labels, jnp.float32(1))
-  main = logits.main.astype(jnp.float32)
+  main = _widen(logits.main)
   targets = (labels.weight * _targets(labels.first, main, smoothing)
              + (1 - labels.weight) * _targets(labels.second, main, smoothing))
   loss = optax.softmax_cross_entropy(main, targets).mean()
   if logits.auxiliary is not None:
     loss += auxiliary_weight * optax.softmax_cross_entropy(
-        logits.auxiliary.astype(jnp.float32), targets).mean()
+        _widen(logits.auxiliary), targets).mean()
   if lrc_weight:
     loss += lrc_weight * rademacher_complexity(key, main, labels.first)
   heavier = jnp.where(labels.weight >= .5, labels.first, labels.second)
@@ -90,6 +90,11 @@ def rademacher_complexity(key: Array, logits: Array, labels: Array) -> Array:
   margins = jnp.sum(logits - right, -1)
   signs = jax.random.rademacher(key, (_NUM_DRAWS, size), jnp.float32)
   return jnp.mean(jnp.abs(signs @ margins)) / (size * (num_classes - 1))
+
+
+def _widen(x: Array) -> Array:
+  """At least float32."""
+  return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def _targets(labels, logits, smoothing):

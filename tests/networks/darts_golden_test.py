@@ -10,7 +10,7 @@ from nas_jax.networks import ops
 from nas_jax.networks import tables
 from nas_jax.networks import zoo
 from nas_jax.spaces import presets
-from nas_jax.training import classify
+from nas_jax.training import losses
 
 _OPS = ('none', 'avg_pool_3x3', 'max_pool_3x3', 'skip_connect', 'sep_conv_3x3',
         'sep_conv_5x5', 'dil_conv_3x3', 'dil_conv_5x5')
@@ -187,7 +187,7 @@ def test_a_network_equals_the_reference(shared_data, name):
       logits, updates = model.apply(
           {'params': params, 'batch_stats': stats}, x, train=True,
           mutable=['batch_stats'])
-      value, _ = classify.objective(
+      value, _ = losses.objective(
           logits, y, smoothing=0., auxiliary_weight=.4)
       return value, (logits, updates['batch_stats'])
     return jax.value_and_grad(loss, has_aux=True)(params)
