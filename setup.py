@@ -12,12 +12,13 @@ _REQUIRED = [
     'jax>=0.10',
     'numpy>=2.0',
     'optax>=0.2.5',
-    'pillow>=10.0',
+    'pillow>=10.1',
     'scikit-learn>=1.5',
     'scipy>=1.13',
     'tensorboardX>=2.6',
     'tqdm>=4.66',
 ]
+_PNG = ['resvg-py>=0.5']
 _TFDS = ['array_record>=0.8', 'tensorflow-datasets>=4.9.7']
 
 setuptools.setup(
@@ -34,8 +35,10 @@ setuptools.setup(
         'cuda': ['jax[cuda13]>=0.10'],
         'tpu': ['jax[tpu]>=0.10'],
         'tfds': _TFDS,
+        # Drawings as PNG files; SVG files need nothing.
+        'png': _PNG,
         # Only to prepare a data set of tensorflow-datasets.
         'tfds-prepare': [*_TFDS, 'tensorflow', 'importlib_resources'],
-        'test': ['pytest>=8.0', *_TFDS],
+        'test': ['pytest>=8.0', *_TFDS, *_PNG],
     },
 )

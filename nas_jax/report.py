@@ -13,6 +13,7 @@ import shlex
 from typing import Any
 
 from nas_jax import plot
+from nas_jax import plot_cells
 from nas_jax import progress
 from nas_jax import records
 from nas_jax import statistics
@@ -272,7 +273,7 @@ def _cells(genotype) -> str:
   kinds = [k for k in ('normal', 'reduce')
            if isinstance(genotype, dict) and genotype.get(k)]
   try:
-    drawn = [(k, plot.draw_cell(genotype, k)) for k in kinds]
+    drawn = [(k, plot_cells.draw_cell(genotype, k)) for k in kinds]
   except (TypeError, ValueError):  # Cells of another form.
     drawn = []
   text = f'<pre>{_esc(json.dumps(genotype))}</pre>'

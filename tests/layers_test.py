@@ -7,7 +7,8 @@ import pytest
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _LAYERS = {
-    'base': 0, 'memory': 0, 'records': 0, 'progress': 0, 'statistics': 0, 'loader': 0,
+    'base': 0, 'memory': 0, 'records': 0, 'progress': 0, 'statistics': 0,
+    'loader': 0, 'svg': 0,
     'rewards': 1, 'parallel': 1, 'checkpoint': 1, 'spaces': 1, 'data': 1,
     'workdir': 1,
     'controllers': 2, 'networks': 2, 'journal': 2, 'search': 2,
@@ -15,7 +16,7 @@ _LAYERS = {
     'cost': 3, 'strategies': 3, 'supernets': 3, 'training': 3,
     'trained': 4, 'finals': 4, 'cells_on_images': 4, 'networks_on_images': 4,
     'evaluation': 4, 'evaluators': 4, 'report': 4, 'plot': 4,
-    'plot_cells': 4, 'plot_network': 4, 'plot_png': 4, 'export': 4,
+    'plot_cells': 4, 'plot_network': 4, 'export': 4,
     'workflow': 5,
 }
 _PACKAGE = 'nas_jax'
