@@ -108,7 +108,7 @@ def _shake_shake(settings: staged.Settings, depth: int, width: int
 FAMILIES = dict(
     shake_shake=(
         staged.family('shake_shake', staged.numbers(
-            'shake_shake', 'depth', 'width'), _shake_shake, halvings=dict(cifar=2),
-                      has_paths=False),
+            'shake_shake', 'depth', 'width'), _shake_shake,
+                      halvings=dict(cifar=2), has_paths=False),
         dict(cifar=graph.Defaults(16, None, resnets.STYLE))),
 )

@@ -147,18 +147,19 @@ def blocks_per_stage(name: str, depth: Any, per_block: int, rest: int) -> int:
   Raises:
     ValueError: there is no such n > 0.
   """
-  if isinstance(depth, int) and depth > rest and not (depth - rest) % per_block:
+  if isinstance(depth, int) and depth > rest and (
+      (depth - rest) % per_block == 0):
     return (depth - rest) // per_block
-  raise ValueError(f'{name} of depth {depth!r}: expected {per_block} n + {rest}, '
-                   f'such as {per_block + rest} or {2 * per_block + rest}')
+  raise ValueError(f'{name} of depth {depth!r}: expected {per_block} n + '
+                   f'{rest}, such as {per_block + rest} or {2 * per_block + rest}')
 
 
 def check_positive(name: str, **numbers: Any) -> None:
   """Raises ValueError for what is not a whole number above 0."""
   for field, value in numbers.items():
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-      raise ValueError(f'{field} of {name} is {value!r}, expected a whole number '
-                       'of at least 1')
+      raise ValueError(f'{field} of {name} is {value!r}, expected a whole '
+                       'number of at least 1')
 
 
 def build(

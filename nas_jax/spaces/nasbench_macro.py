@@ -18,7 +18,8 @@ def parse(code: str | Sequence[int]) -> tuple[int, ...]:
   """
   layers = sum(STAGES)
   if len(code) != layers or any(str(c) not in ('0', '1', '2') for c in code):
-    raise ValueError(f'{code!r} is not a code of {layers} layers, each 0, 1 or 2')
+    raise ValueError(f'{code!r} is not a code of {layers} layers, each 0, 1 '
+                     'or 2')
   return tuple(map(int, code))
 
 
