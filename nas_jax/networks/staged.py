@@ -150,8 +150,9 @@ def blocks_per_stage(name: str, depth: Any, per_block: int, rest: int) -> int:
   if isinstance(depth, int) and depth > rest and (
       (depth - rest) % per_block == 0):
     return (depth - rest) // per_block
-  raise ValueError(f'{name} of depth {depth!r}: expected {per_block} n + '
-                   f'{rest}, such as {per_block + rest} or {2 * per_block + rest}')
+  raise ValueError(
+      f'{name} of depth {depth!r}: expected {per_block} n + {rest}, such as '
+      f'{per_block + rest} or {2 * per_block + rest}')
 
 
 def check_positive(name: str, **numbers: Any) -> None:

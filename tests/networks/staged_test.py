@@ -219,3 +219,15 @@ def test_what_cannot_be_built(family, genotype, kwargs, message):
   kwargs = dict(network='cifar') | kwargs
   with pytest.raises(ValueError, match=re.escape(message)):
     zoo.build(preset.Preset(family, genotype), **kwargs)
+
+
+def test_variables_are_the_same_in_training_and_evaluation():
+  for case in _CASES:
+    net = _build(case)
+    for node in {node.module: node for node in net.nodes}.values():
+      inputs = graph.input_shapes(net, node, 1)
+      trained = jax.eval_shape(
+          lambda key, inputs: node.module.init(
+              {'params': key, 'dropout': key}, *inputs, True),
+          jax.random.key(0), inputs)
+      assert graph.variable_shapes(node.module, inputs) == trained, node.name
