@@ -186,7 +186,8 @@ def test_the_script_exports_a_workdir(tmp_path, capsys):
   script.main(script.Settings(
       str(tmp_path / 'run'), str(tmp_path / 'out'), platforms='cpu'))
   out = capsys.readouterr().out
-  assert 'model.stablehlo' in out and 'uint8[B, 8, 8, 3] -> float32[B, 3]' in out
+  assert 'model.stablehlo' in out
+  assert 'uint8[B, 8, 8, 3] -> float32[B, 3]' in out
   images = _images(3, *_SHAPE)
   np.testing.assert_allclose(
       loader.load(tmp_path / 'out')(images),

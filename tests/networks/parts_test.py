@@ -3,7 +3,7 @@ from nas_jax.networks import ops
 from nas_jax.networks import parts
 
 
-def test_nodes_are_grouped_by_the_first_word_of_their_names():
+def test_nodes_are_grouped_by_the_beginning_of_their_names():
   builder = graph.Builder((8, 8, 3))
   stem = builder.add('stem', ops.Conv(4), [builder.image])
   a = builder.add('cell0_a', ops.Conv(4), [stem])
@@ -17,3 +17,15 @@ def test_nodes_are_grouped_by_the_first_word_of_their_names():
       ('cell0', (1, 2, 3), (parts.IMAGE, 0), (8, 8, 4)),
       ('head', (5,), (1,), (8, 8, 2)),
       ('cell1', (4, 6), (1,), (4, 4, 12))]
+
+
+def test_stages_are_divided_into_blocks():
+  builder = graph.Builder((8, 8, 3))
+  value = builder.image
+  for name in ('stage0_block0_branch', 'stage0_block0_sum', 'stage0_block1',
+               'stage0_cell2_edge01', 'block0_layer0', 'block0_layer1'):
+    value = builder.add(name, ops.Conv(4), [value])
+  assert [(part.name, part.nodes) for part in parts.parts(
+      builder.finish(value))] == [
+          ('stage0_block0', (0, 1)), ('stage0_block1', (2,)),
+          ('stage0_cell2', (3,)), ('block0', (4, 5))]
