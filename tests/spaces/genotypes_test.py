@@ -95,3 +95,78 @@ def test_what_is_no_genotype_at_all(tmp_path):
   with pytest.raises(ValueError, match=(
       f'^{path}: a genotype is an object or a list, got 3')):
     genotypes.load(path)
+
+
+_TEXT = '''
+# A line of genotypes.py.
+MINE = Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1)],
+                normal_concat=range(2, 3),
+                reduce=[('max_pool_3x3', 1), ('none', 0)], reduce_concat=[2])
+'''
+_PARSED = genotypes.Genotype(
+    normal=(('sep_conv_3x3', 0), ('skip_connect', 1)), normal_concat=(2,),
+    reduce=(('max_pool_3x3', 1), ('none', 0)), reduce_concat=(2,))
+
+
+def test_the_text_of_darts_is_read_from_a_file(tmp_path):
+  (tmp_path / 'g.txt').write_text(_TEXT)
+  assert genotypes.load_with_family(tmp_path / 'g.txt') == (None, _PARSED)
+  log = ("07/01 03:00:00 PM genotype = Genotype(normal=[('sep_conv_3x3', 0), "
+         "('skip_connect', 1)], normal_concat=list(range(2, 3)), reduce=[("
+         "'max_pool_3x3', 1), ('none', 0)], reduce_concat=(2,))")
+  assert genotypes.parse(log) == _PARSED
+  assert genotypes.parse(f'{log}\n{log}') == _PARSED
+
+
+@pytest.mark.parametrize('text, message', [
+    ('nothing', "no 'Genotype\\('"),
+    ("Genotype(normal=[('a', 0)", 'ends inside'),
+    ("Genotype(normal=open('x'))", 'cannot read'),
+    (_TEXT + _TEXT.replace('none', 'skip_connect'), '2 genotypes in the text'),
+    ("Genotype(normal=[('a', 0), ('b', 5)], normal_concat=[2], reduce=[], "
+     'reduce_concat=[2])', r'normal\[1\] reads state 5'),
+])
+def test_broken_text(text, message):
+  with pytest.raises(ValueError, match=message):
+    genotypes.parse(text)
+
+
+def test_a_file_may_say_its_family(tmp_path):
+  path = tmp_path / 'g.json'
+  genotypes.save(path, _PARSED, 'nasnet')
+  assert genotypes.load_with_family(path) == ('nasnet', _PARSED)
+  genotypes.save(path, ((1, 'a'), (2, 'b')), 'chain')
+  assert genotypes.load_with_family(path) == ('chain', ((1, 'a'), (2, 'b')))
+
+
+def test_nodes_of_any_number_of_edges():
+  genotype = genotypes.from_json({
+      'normal': [['a', 2, 0], ['b', 4, 1], ['c', 4, 3], ['d', 2, 1]],
+      'normal_concat': [2, 3, 4], 'reduce': [['a', 0], ['b', 1]],
+      'reduce_concat': [2]})
+  assert genotypes.node_edges(genotype, 'normal') == (
+      ((('a', 0), ('d', 1)), (), (('b', 1), ('c', 3))), (2, 3, 4))
+  assert genotypes.node_edges(genotype, 'reduce') == (
+      ((('a', 0), ('b', 1)),), (2,))
+  assert genotypes.from_json(genotypes.to_json(genotype)) == genotype
+
+
+def test_a_complete_cell_lists_all_edges_of_each_node_in_turn():
+  pairs = [['a', 0], ['b', 1], ['c', 2], ['d', 0], ['e', 1]]
+  genotype = genotypes.from_json({
+      'normal': pairs, 'normal_concat': [2, 3], 'reduce': pairs[:2],
+      'reduce_concat': [2]})
+  assert genotypes.node_edges(genotype, 'normal')[0] == (
+      (('a', 0), ('b', 1)), (('c', 2), ('d', 0), ('e', 1)))
+
+
+@pytest.mark.parametrize('edge, message', [
+    (['a', 1, 0], 'leads to state 1, but nodes are states 2'),
+    (['a', 3, 3], 'reads state 3, but node 1 may read states 0..2'),
+    (['a', 3], r'expected \[operation, state of the node, state\]'),
+])
+def test_bad_edges(edge, message):
+  with pytest.raises(ValueError, match=message):
+    genotypes.from_json({
+        'normal': [['a', 2, 0], edge], 'normal_concat': [2],
+        'reduce': [['a', 0], ['b', 1]], 'reduce_concat': [2]})
