@@ -31,23 +31,25 @@ def _arguments(size, shape, inputs, outputs, dtype):
   return [jnp.asarray(a, dtype) for a in (x, depthwise, pointwise)]
 
 
-def _value_and_gradients(arguments, stride, dilation, lowering):
+def _value_and_gradients(arguments, stride, dilation, lowering,
+                         padding='same'):
   @jax.jit
   def run(*arguments):
     y, pullback = jax.vjp(
         lambda *a: separable.separable(
-            *a, stride=stride, dilation=dilation, lowering=lowering),
+            *a, stride=stride, dilation=dilation, padding=padding,
+            lowering=lowering),
         *arguments)
     weights = jnp.sin(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape)
     return y, *pullback(weights)
   return run(*arguments)
 
 
-def _assert_equal(case, dtype, tolerance):
+def _assert_equal(case, dtype, tolerance, padding='same'):
   size, stride, dilation, shape, inputs, outputs = case
   arguments = _arguments(size, shape, inputs, outputs, dtype)
   grouped, *others = [
-      _value_and_gradients(arguments, stride, dilation, lowering)
+      _value_and_gradients(arguments, stride, dilation, lowering, padding)
       for lowering in _LOWERINGS]
   expected = (2, -(-shape[0] // stride), -(-shape[1] // stride), outputs)
   assert grouped[0].shape == expected
@@ -68,6 +70,30 @@ def test_lowerings_agree_in_value_and_gradients(case):
 def test_lowerings_agree_to_ten_digits_in_double_precision(case):
   with jax.enable_x64(True):
     _assert_equal(case, jnp.float64, 1e-10)
+
+
+@pytest.mark.parametrize('case', [_CASES[i] for i in (2, 3, 4, 8)], ids=str)
+def test_lowerings_agree_under_the_padding_of_pytorch(case):
+  with jax.enable_x64(True):
+    _assert_equal(case, jnp.float64, 1e-10, 'symmetric')
+
+
+def test_the_padding_of_pytorch_starts_at_the_first_pixel():
+  x = jnp.arange(16.).reshape(1, 4, 4, 1)
+  centre = jnp.zeros((3, 3, 1)).at[1, 1].set(1)
+  for lowering in _LOWERINGS:
+    y = separable.separable(x, centre, jnp.ones((1, 1)), stride=2,
+                            padding='symmetric', lowering=lowering)
+    np.testing.assert_array_equal(y[0, ..., 0], [[0, 2], [8, 10]])
+
+
+def test_a_lowering_can_be_forced():
+  jaxpr = lambda: str(jax.make_jaxpr(lambda *a: separable.separable(
+      *a, lowering='shifted'))(*_arguments(3, (4, 4), 2, 2, jnp.float32)))
+  assert 'conv_general_dilated' not in jaxpr()
+  with separable.forced('grouped'):
+    assert 'feature_group_count=2' in jaxpr()
+  assert 'conv_general_dilated' not in jaxpr()
 
 
 @pytest.mark.parametrize('lowering', separable.LOWERINGS)
@@ -113,3 +139,26 @@ def test_dense_convolution_strides_along_each_axis_alone():
   assert separable.convolution(x, kernel, stride=(1, 2)).shape == (2, 6, 3, 4)
   assert separable.convolution(x, kernel, stride=(2, 1)).shape == (2, 3, 5, 4)
   assert separable.convolution(x, kernel, stride=2).shape == (2, 3, 3, 4)
+
+
+@pytest.mark.parametrize('stride', [1, 2])
+def test_a_1x1_convolution_is_a_product_with_the_same_gradients(stride):
+  rng = np.random.default_rng(0)
+  x = jnp.asarray(rng.standard_normal((2, 5, 4, 3)), jnp.float32)
+  kernel = jnp.asarray(rng.standard_normal((1, 1, 3, 2)), jnp.float32)
+
+  def plain(x, kernel):
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), 'SAME',
+        dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+
+  @jax.jit
+  def run(x, kernel):
+    results = []
+    for f in (lambda *a: separable.convolution(*a, stride=stride), plain):
+      y, pullback = jax.vjp(f, x, kernel)
+      results.append((y, *pullback(jnp.sin(y))))
+    return results
+
+  for ours, theirs in zip(*run(x, kernel)):
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
