@@ -7,6 +7,8 @@ import pytest
 
 from nas_jax.data import images
 from nas_jax.networks import tables
+from nas_jax.networks import zoo
+from nas_jax.spaces import presets
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _PAGE = (_ROOT / 'docs' / 'architecture.md').read_text('utf-8')
@@ -16,12 +18,14 @@ _PAGE = (_ROOT / 'docs' / 'architecture.md').read_text('utf-8')
 def registries(monkeypatch):
   """What the blocks register is gone afterwards."""
   monkeypatch.setattr(tables, 'TABLES', dict(tables.TABLES))
+  monkeypatch.setattr(zoo, 'FAMILIES', dict(zoo.FAMILIES))
+  monkeypatch.setattr(presets, 'PRESETS', dict(presets.PRESETS))
   monkeypatch.setattr(images, 'SOURCES', dict(images.SOURCES))
 
 
 def test_blocks_run_in_order(registries):
   blocks = list(re.finditer(r'```python\n(.*?)```', _PAGE, re.DOTALL))
-  assert len(blocks) == 4
+  assert len(blocks) == 5
   names = {'__name__': 'docs'}
   for block in blocks:
     # The lines before it, so that a traceback has those of the page.
