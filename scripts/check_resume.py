@@ -31,10 +31,10 @@ _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _RUNS = ('', 'random_search/')
 _FILES = ('genotype.json', 'summary.json', 'children.jsonl', *(
     run + name for run in _RUNS for name in (
-        'history.jsonl', 'training.jsonl', 'genotype.json',
+        'history.jsonl', 'training.jsonl', 'genotype.json', 'network.json',
         'finalists/00/training.jsonl', 'finalists/01/training.jsonl')))
 _CHECKPOINTS = tuple(run + name for run in _RUNS for name in (
-    'checkpoints/search', 'checkpoints/training'))
+    'checkpoints/search', 'checkpoints/training', 'checkpoints/weights'))
 
 
 def start(workdir: pathlib.Path) -> subprocess.Popen:

@@ -31,6 +31,74 @@ def random_crop(
   return jax.lax.dynamic_slice(padded, (y, x, 0), image.shape)
 
 
+def random_resized_crop(
+    key: jax.Array, image: jax.Array, least_area: float = .08) -> jax.Array:
+  """Cuts out a random rectangle and resizes it to the original size.
+
+  Its area is uniform in least_area..1 of the image's, the logarithm of its
+  ratio of sides uniform in log(3/4)..log(4/3), its place uniform; bilinear.
+
+  Note: a rectangle that is too long for the image is cut to its side, where
+  torchvision draws again.
+
+  Args:
+    key: consumed.
+    image: [H, W, C].
+    least_area: in (0, 1].
+
+  Returns:
+    float32[H, W, C], on the scale of the image.
+
+  References:
+    C. Szegedy et al., "Going Deeper with Convolutions", 2015, sec. 6.
+  """
+  area_key, ratio_key, place_key = jax.random.split(key, 3)
+  area = jax.random.uniform(area_key, minval=least_area)
+  root = jnp.exp(jax.random.uniform(
+      ratio_key, minval=-math.log(4 / 3), maxval=math.log(4 / 3)) / 2)
+  sides = jnp.minimum(1., jnp.sqrt(area) * jnp.stack([1 / root, root]))
+  start = jax.random.uniform(place_key, (2,)) * (1 - sides)
+  size = jnp.array(image.shape[:2], jnp.float32)
+  return jax.image.scale_and_translate(
+      image.astype(jnp.float32), image.shape, (0, 1), 1 / sides,
+      -start * size / sides, 'linear')
+
+
+def colour_jitter(
+    key: jax.Array, image: jax.Array, strength: float = .4, hue: float = 0.
+) -> jax.Array:
+  """Changes brightness, contrast, saturation and hue, in this order.
+
+  Each of the first three blends the image with black, with its mean grey,
+  with its own grey, at a factor uniform in 1 - strength..1 + strength; the
+  hue is turned by up to `hue` of the circle.
+
+  Note: torchvision changes them in random order.
+
+  Args:
+    key: consumed.
+    image: [H, W, 3], on the scale 0..255.
+    strength: in [0, 1].
+    hue: in [0, 0.5].
+
+  Returns:
+    float32[H, W, 3] in 0..255.
+  """
+  if image.shape[-1] != 3:
+    raise ValueError(f'images have {image.shape[-1]} channels, but colour '
+                     'jitter is for 3')
+  factor_key, hue_key = jax.random.split(key)
+  brightness, contrast, saturation = jax.random.uniform(
+      factor_key, (3,), minval=1 - strength, maxval=1 + strength)
+  blend = lambda a, b, factor: jnp.clip(factor * a + (1 - factor) * b, 0, 255)
+  x = blend(image.astype(jnp.float32), 0., brightness)
+  x = blend(x, jnp.mean(_grey(x)), contrast)
+  x = blend(x, _grey(x), saturation)
+  if not hue:
+    return x
+  return _turn_hue(x, jax.random.uniform(hue_key, minval=-hue, maxval=hue))
+
+
 def random_flip(key: jax.Array, image: jax.Array) -> jax.Array:
   """Mirrors left and right with probability 0.5; [H, W, C] -> the same."""
   return jnp.where(jax.random.bernoulli(key), image[:, ::-1], image)
@@ -127,8 +195,10 @@ def cutout(
 def augment(
     key: jax.Array, images: jax.Array, *, mean: jax.Array, std: jax.Array,
     padding: int = 4, flip: bool = True, cutout_length: int = 0,
-    cutout_kind: str = 'centre', kind: str = 'channels') -> jax.Array:
-  """Crop, flip, conversion to float, standardisation, cutout, in this order.
+    cutout_kind: str = 'centre', kind: str = 'channels',
+    resized_crop: float = 0., colour: float = 0., hue: float = 0.
+) -> jax.Array:
+  """Crop, flip, colours, standardisation, cutout, in this order.
 
   Args:
     key: consumed; each image has a key of its own.
@@ -140,6 +210,9 @@ def augment(
     cutout_length: 16 in the recipe of DARTS; 0 turns it off.
     cutout_kind: see `cutout`.
     kind: see `standardise`.
+    resized_crop: least area of `random_resized_crop`; 0 turns it off.
+    colour: strength of `colour_jitter`; 0 turns it off.
+    hue: see `colour_jitter`.
 
   Returns:
     float32[B, H, W, C].
@@ -158,16 +231,42 @@ def augment(
 
   def augment_one(key: jax.Array, image: jax.Array) -> jax.Array:
     crop_key, flip_key, cutout_key = jax.random.split(key, 3)
+    if resized_crop:
+      image = random_resized_crop(
+          jax.random.fold_in(crop_key, 0), image, resized_crop)
     if padding:
       image = random_crop(crop_key, image, padding)
     if flip:
       image = random_flip(flip_key, image)
+    if colour:
+      image = colour_jitter(
+          jax.random.fold_in(flip_key, 0), image, colour, hue)
     image = standardise(image, kind, mean=mean, std=std)
     if cutout_length:
       image = cutout(cutout_key, image, cutout_length, cutout_kind)
     return image
 
   return jax.vmap(augment_one)(jax.random.split(key, len(images)), images)
+
+
+def _grey(image: jax.Array) -> jax.Array:
+  """Luma (ITU-R 601): [H, W, 3] -> [H, W, 1]."""
+  return image @ jnp.array([[.299], [.587], [.114]], image.dtype)
+
+
+def _turn_hue(image: jax.Array, turn: jax.Array) -> jax.Array:
+  """Moves the hue of HSV by a part of its circle."""
+  largest = jnp.max(image, -1)
+  chroma = largest - jnp.min(image, -1)
+  red, green, blue = jnp.moveaxis(image, -1, 0)
+  sixth = jnp.select(
+      [largest == red, largest == green],
+      [green - blue, 2 * chroma + blue - red], 4 * chroma + red - green)
+  hue = sixth / jnp.where(chroma > 0, chroma, 1.) + 6 * turn
+  # Channel n of HSV: V - C max(0, min(k, 4 - k, 1)), k = (n + hue) mod 6.
+  k = (jnp.array([5., 3., 1.]) + hue[..., None]) % 6
+  down = jnp.clip(jnp.minimum(k, 4 - k), 0, 1)
+  return largest[..., None] - chroma[..., None] * down
 
 
 def _box(positions: jax.Array, centre: jax.Array, length: int) -> jax.Array:

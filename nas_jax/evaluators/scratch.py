@@ -196,7 +196,7 @@ class _Bench:
         self._score(child, compiled, device)
         child['seconds']['train'] = time.perf_counter() - start
     except (MemoryError, jax.errors.JaxRuntimeError) as e:
-      if not _out_of_memory(e):
+      if not classify.out_of_memory(e):
         raise
       child['error'] = f'out of memory: {str(e).splitlines()[0][:200]}'
     if child['error']:
@@ -244,12 +244,6 @@ def _read(cache: str | os.PathLike | None) -> list[Child]:
       raise ValueError(
           f'{cache}, line {number} is not a trained child: {child!r}')
   return children
-
-
-def _out_of_memory(error: Exception) -> bool:
-  text = str(error).lower()
-  return isinstance(error, MemoryError) or 'resource_exhausted' in text or (
-      'out of memory' in text)
 
 
 def _name(genotype_json: Any) -> str:

@@ -61,7 +61,10 @@ class Recipe:
   lrc_weight: float = 0.  # of the local Rademacher complexity in the loss
   ema_decay: float = 0.  # of averaged weights, which are tested; 0 for none
   crop_padding: int = 4  # pixels around an image before the crop; 0 for no crop
+  resized_crop: float = 0.  # least area of a crop that is resized; 0 for none
   flip: bool = True  # mirror images
+  colour_jitter: float = 0.  # of brightness, contrast, saturation; 0 for none
+  hue_jitter: float = 0.  # part of the circle, with colour_jitter
   cutout_length: int = 0  # side of the erased square; 0 for none
   cutout: str = 'centre'  # what of the square is uniform: centre or corner
   standardise: str = 'channels'  # channels, image, or image_root (AutoDL)
@@ -79,6 +82,11 @@ class Recipe:
       value = getattr(self, name)
       if value is not None and not value > 0:
         raise ValueError(f'{name} is {value}, expected a positive number')
+    for name, most in (('resized_crop', 1.), ('colour_jitter', 1.),
+                       ('hue_jitter', .5)):
+      if not 0 <= getattr(self, name) <= most:
+        raise ValueError(f'{name} is {getattr(self, name)}, expected a number '
+                         f'in 0..{most}')
     for name in ('final_learning_rate', 'warmup_epochs', 'weight_decay',
                  'auxiliary_weight', 'mixup', 'lrc_weight', 'crop_padding'):
       if not getattr(self, name) >= 0:
@@ -147,7 +155,8 @@ _DARTS = Recipe(
 _DARTS_IMAGENET = Recipe(
     epochs=250, fill_last=True, learning_rate=.1, schedule='exponential',
     decay_rate=.97,
-    weight_decay=3e-5, label_smoothing=.1, auxiliary_weight=.4, crop_padding=0)
+    weight_decay=3e-5, label_smoothing=.1, auxiliary_weight=.4, crop_padding=0,
+    resized_crop=.08, colour_jitter=.4, hue_jitter=.2)
 _PDARTS_IMAGENET = dataclasses.replace(
     _DARTS_IMAGENET, batch_size=1024, learning_rate=.5, warmup_epochs=5,
     schedule='linear_tail')
@@ -155,13 +164,14 @@ _PDARTS_IMAGENET = dataclasses.replace(
 _NASNET = Recipe(
     epochs=600, batch_size=32, learning_rate=.025, decay_in_loss=True,
     auxiliary_weight=.4, drop_path_keep=.6)
-# 250,000 steps of 50 workers; Note: the momentum of RMSProp is assumed.
+# 250,000 steps of 50 workers. Note: assumed are the momentum of RMSProp and
+# the crops, Inception's.
 _NASNET_IMAGENET = Recipe(
     epochs=312, batch_size=1600, optimizer='rmsprop', learning_rate=2.,
     schedule='exponential', decay_rate=.97, decay_epochs=2.4,
     weight_decay=4e-5, decay_in_loss=True, clip_norm=10.,
     label_smoothing=.1, auxiliary_weight=.4, dropout_keep=.5,
-    ema_decay=.9999, crop_padding=0)
+    ema_decay=.9999, crop_padding=0, resized_crop=.08)
 # Luo et al., arXiv 1808.07233: the two public codes.
 _NAO = Recipe(
     epochs=600, decay_in_loss=True, auxiliary_weight=.4, drop_path_keep=.7,

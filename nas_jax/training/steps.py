@@ -293,7 +293,8 @@ def _prepare(recipe, task, images, labels, key):
       key, images, mean=jnp.array(task.mean), std=jnp.array(task.std),
       padding=recipe.crop_padding, flip=recipe.flip,
       cutout_length=recipe.cutout_length, cutout_kind=recipe.cutout,
-      kind=task.standardise)
+      kind=task.standardise, resized_crop=recipe.resized_crop,
+      colour=recipe.colour_jitter, hue=recipe.hue_jitter)
   return losses.mix(jax.random.fold_in(key, 1), images, labels, recipe.mixup)
 
 

@@ -175,3 +175,72 @@ def test_other_images_are_refused(images, found):
   assert message_of(
       augment.augment, jax.random.key(0), images, mean=_MEAN, std=_STD) == (
           f'images are {found}, expected uint8[B, H, W, C]')
+
+
+def test_the_square_of_a_uniform_corner():
+  """It reaches over the right and the lower border only (NAO's code)."""
+  image = jnp.ones((32, 32, 1))
+  out = np.asarray(jax.jit(jax.vmap(lambda key: augment.cutout(
+      key, image, 16, 'corner')))(_keys(4000)))[..., 0]
+  erased = out == 0
+  # A side is 16 for the corners 0..16, then 15 .. 1: 12.25 on average.
+  assert abs(erased.sum(axis=(1, 2)).mean() - 12.25**2) < 5
+  assert erased.sum(axis=(1, 2)).max() == 256
+  assert erased.sum(axis=(1, 2)).min() < 16
+  # Pixel (0, 0) only by its own corner, the last by 16 x 16 of them.
+  assert erased[:, 0, 0].mean() < .01
+  assert abs(erased[:, 31, 31].mean() - .25) < .03
+
+
+def test_standardisation_of_each_image():
+  images = jnp.asarray(_noise(2, 4, 6, 3))
+  for kind, least in (('image', 72**-.5), ('image_root', 72**.5)):
+    out = np.asarray(augment.standardise(images, kind, mean=None, std=None))
+    for image, result in zip(np.asarray(images, np.float64) / 255, out):
+      expected = (image - image.mean()) / max(image.std(), least)
+      np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
+  flat = jnp.full((1, 32, 32, 3), 7, jnp.uint8)
+  assert float(jnp.abs(augment.standardise(
+      flat, 'image', mean=None, std=None)).max()) < 1e-4
+  # AutoDL Design divides every image by sqrt(3072) = 55.43.
+  ramp = jnp.asarray(_noise(1, 32, 32, 3))
+  out = augment.standardise(ramp, 'image_root', mean=None, std=None)
+  x = np.asarray(ramp) / 255
+  np.testing.assert_allclose(out, (x - x.mean()) / 55.4256, atol=1e-5)
+
+
+def test_a_resized_crop_keeps_size_and_range():
+  ramp = jnp.tile(jnp.arange(24.)[:, None, None], (1, 24, 1))
+  out = np.asarray(jax.jit(jax.vmap(lambda key: augment.random_resized_crop(
+      key, ramp)))(_keys(300)))
+  assert out.shape == (300, 24, 24, 1)
+  assert out.min() >= -1e-3 and out.max() <= 23.001
+  # Along a column values rise evenly: a part of the ramp, enlarged.
+  rise = out[:, 12, 12, 0] - out[:, 11, 12, 0]
+  assert rise.min() > .15 and rise.max() <= 1.001
+  # Every part of the image is seen, the middle most.
+  assert out[:, 0, 0].min() < 1 and out[:, -1, 0].max() > 22
+  whole = augment.random_resized_crop(jax.random.key(0), ramp, .999)
+  assert float(whole.mean()) == pytest.approx(11.5, abs=1.5)
+
+
+def test_colours_by_hand():
+  image = jnp.array([[[200., 100., 50.], [10., 10., 10.]]])
+  same = augment.colour_jitter(jax.random.key(0), image, 0.)
+  np.testing.assert_allclose(same, image, atol=1e-3)
+  many = np.asarray(jax.vmap(lambda key: augment.colour_jitter(
+      key, image, .4, .2))(_keys(200)))
+  assert many.min() >= 0 and many.max() <= 255
+  assert many.std(0).min() > .5
+  assert message_of(
+      augment.colour_jitter, jax.random.key(0), jnp.ones((2, 2, 1))) == (
+          'images have 1 channels, but colour jitter is for 3')
+
+
+def test_a_third_of_the_circle_exchanges_the_primaries():
+  image = jnp.array([[[200., 100., 50.], [30., 60., 90.], [7., 7., 7.]]])
+  turned = augment._turn_hue(image, jnp.float32(1 / 3))
+  np.testing.assert_allclose(turned[0, :, [1, 2, 0]].T, image[0], atol=1e-3)
+  for turn in (0., 1., -1.):
+    np.testing.assert_allclose(
+        augment._turn_hue(image, jnp.float32(turn)), image, atol=1e-3)

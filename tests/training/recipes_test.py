@@ -38,6 +38,7 @@ def test_recipes_are_frozen_and_hashable():
 
 @pytest.mark.parametrize('changes, message', [
     (dict(momentum=1.), 'momentum is 1.0, expected a number in [0, 1)'),
+    (dict(hue_jitter=.6), 'hue_jitter is 0.6, expected a number in 0..0.5'),
     (dict(mixup=-.1), 'mixup is -0.1, expected 0 or more'),
     (dict(drop_path_keep=0.),
      'drop_path_keep is 0.0, expected a probability in (0, 1]'),
@@ -134,7 +135,8 @@ def test_every_family_names_a_recipe():
     ('darts_imagenet', dict(
         epochs=250, batch_size=128, learning_rate=.1, decay_rate=.97,
         weight_decay=3e-5, label_smoothing=.1, auxiliary_weight=.4,
-        clip_norm=5., drop_path_keep=1.)),
+        clip_norm=5., drop_path_keep=1., resized_crop=.08, colour_jitter=.4,
+        hue_jitter=.2)),
     ('pdarts_imagenet', dict(batch_size=1024, learning_rate=.5,
                              schedule='linear_tail', warmup_epochs=5)),
     ('nasnet_imagenet', dict(
