@@ -81,7 +81,8 @@ def write(workdir: str | os.PathLike) -> pathlib.Path:
   """
   folder = pathlib.Path(workdir)
   config, summary = _json(folder, 'config'), _json(folder, 'summary')
-  name = summary.get('experiment') or config.get('experiment') or 'search'
+  name = (summary.get('architecture') or summary.get('experiment')
+          or config.get('experiment') or 'search')
   flags = config.get('flags') or {}
   dataset, seed, scale = (_show(summary.get(k, flags.get(k)), k)
                           for k in ('dataset', 'seed', 'scale'))
@@ -152,7 +153,7 @@ def terminal_summary(
     summary: Mapping[str, Any], report_path: str | os.PathLike
 ) -> str:
   """A few lines for the end of a run: what it found, beside what, for what."""
-  name = summary.get('experiment') or 'search'
+  name = summary.get('architecture') or summary.get('experiment') or 'search'
   rows = _systems(name, summary)
   keys = [k for k in _keys([r for _, r in rows]) if k in (
       *_ALWAYS, 'num_params', 'test_perplexity', 'validation_perplexity',
@@ -232,6 +233,9 @@ def _verdict(summary: Mapping[str, Any]) -> str:
   if not summary.get('result'):
     return 'This run has no result yet.'
   result, other = summary['result'], summary.get('random_search')
+  if summary.get('architecture'):
+    recipe = (summary.get('recipe') or {}).get('name', 'unknown')
+    return f'Trained by the recipe {recipe}; this was no search.'
   if not other:
     return 'There is no random search at equal budget to compare with.'
   both = [(k, more) for k, more in _MEASURES

@@ -271,3 +271,17 @@ def test_a_training_alone(tmp_path):
   assert 'Retraining' in page.text and 'Best children' not in page.text
   assert [row for row in page.rows if row[1:] == ['3', '3 s']] == [
       ['retraining the result', '3', '3 s'], ['total', '3', '3 s']]
+
+
+def test_a_training_is_called_by_its_architecture_and_recipe(tmp_path):
+  summary = {'experiment': 'train_image', 'architecture': 'DARTS_V2',
+             'dataset': 'digits', 'seed': 0, 'scale': 'smoke',
+             'recipe': {'name': 'darts', 'epochs': 6},
+             'result': {'test_accuracy': .5}}
+  records.write_json(tmp_path / 'summary.json', summary)
+  page = report.write(tmp_path).read_text()
+  text = report.terminal_summary(summary, 'report.html')
+  for found in (page, text):
+    assert 'Trained by the recipe darts; this was no search.' in found
+    assert 'random search' not in found
+  assert '<h1>DARTS_V2 on digits</h1>' in page
