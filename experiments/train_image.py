@@ -1,7 +1,7 @@
 r"""Trains one architecture on images and tests it once.
 
 The architecture is a published one by name (`python -m
-scripts.count_architecture` lists them), a genotype.json, or the workdir of a
+scripts.count_architecture --list`), a genotype.json, or the workdir of a
 search. How it is trained is a recipe: that of its paper, any other by name, or
 `fast`; every field of it is a flag.
 
