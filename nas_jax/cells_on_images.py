@@ -192,9 +192,10 @@ def final_job(genotype: Sequence[Any], settings: Settings,
   recipe, task = final_recipe(settings, data), classify.task_of(data)
   return finals.Job(
       final_network(genotype, settings, data), recipe, task, trained.describe(
-          presets.Preset(settings.operations, genotype), data, task, network='cifar',
-          features=settings.final_features, num_cells=settings.final_num_cells,
-          style={}, num_reductions=settings.num_reductions,
+          presets.Preset(settings.operations, genotype), data, task,
+          network='cifar', features=settings.final_features,
+          num_cells=settings.final_num_cells, style={},
+          num_reductions=settings.num_reductions,
           seed=settings.seed, recipe=dataclasses.asdict(recipe)),
       settings.seed, settings.execution, settings.num_devices,
       f'a --final_batch_size below {recipe.batch_size}, or fewer '

@@ -231,7 +231,7 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, options, message):
 
 @pytest.mark.parametrize('value, message', [
     (_GENOTYPE | dict(normal=[['skip_connect', 0], ['conv_9x9', 1]]),
-     "error: cannot build FILE: unknown operation 'conv_9x9', expected one of "),
+     "error: cannot build FILE: unknown operation 'conv_9x9', expected one "),
     (_GENOTYPE | dict(reduce=[['skip_connect', 0], ['conv_1x1', 2]]),
      'error: FILE: reduce[1] reads state 2, but node 0 may read states 0..1'),
     ({'family': 'nasnet', 'normal': _CELL},

@@ -56,7 +56,7 @@ class Recipe:
   drop_path_keep: float = 1.  # of a path at the end of training
   drop_path_per_epoch: bool = False  # it grows between epochs, not steps
   drop_path_uniform: bool = False  # the same in all cells, whatever the family
-  dropout_keep: float | None = None  # before the classifier; unset, the family's
+  dropout_keep: float | None = None  # before the classifier; unset, its own
   mixup: float = 0.  # alpha of the Beta distribution; 0 for none
   lrc_weight: float = 0.  # of the local Rademacher complexity in the loss
   ema_decay: float = 0.  # of averaged weights, which are tested; 0 for none
@@ -150,8 +150,9 @@ def override(recipe: Recipe, overrides: Overrides) -> Recipe:
 # Liu et al., arXiv 1806.09055, and its public code.
 _DARTS = Recipe(
     epochs=600, batch_size=96, fill_last=True, learning_rate=.025,
-    schedule='cosine_per_epoch', weight_decay=3e-4, auxiliary_weight=.4, drop_path_keep=.8,
-    drop_path_per_epoch=True, cutout_length=16)
+    schedule='cosine_per_epoch', weight_decay=3e-4,
+    auxiliary_weight=.4, drop_path_keep=.8, drop_path_per_epoch=True,
+    cutout_length=16)
 _DARTS_IMAGENET = Recipe(
     epochs=250, fill_last=True, learning_rate=.1, schedule='exponential',
     decay_rate=.97,

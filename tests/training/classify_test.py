@@ -281,7 +281,7 @@ def test_the_averaged_weights_are_tested(execution):
       _plain_net(), recipe, _PLAIN_TASK, execution=execution)
   images, _ = _batch(4)
   before = np.asarray(first.predict(first.init(_KEY), images))
-  # With a decay near 1 the average stays at the beginning, with 0 it goes along.
+  # With a decay of 1 the average stays at the beginning, with 0 it follows.
   _, state, trainer = _two_steps(recipe, execution, decay=1.)
   np.testing.assert_allclose(trainer.predict(state, images), before, rtol=1e-6)
   _, state, trainer = _two_steps(recipe, execution, decay=0.)
