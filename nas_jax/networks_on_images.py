@@ -20,7 +20,7 @@ from nas_jax.spaces import presets
 from nas_jax.training import classify
 from nas_jax.training import recipes
 
-_DTYPES = (None, 'float32', 'bfloat16', 'float16')
+_DTYPES = (None, 'float32', 'bfloat16')
 _PIXELS = 32  # of the images that recipes for small images are made for
 # By what the sizes of the paper are divided: features, cells.
 _SHRINK: Mapping[str, tuple[int, int]] = {'smoke': (4, 6), 'small': (2, 2)}
@@ -59,6 +59,10 @@ class Settings(recipes.Overrides):
     if self.compute_dtype not in _DTYPES:
       raise ValueError(f'compute_dtype is {self.compute_dtype!r}, expected one '
                        f'of {", ".join(filter(None, _DTYPES))}')
+    if self.patience is not None:
+      raise ValueError(
+          f'patience is {self.patience}, but all images except those of the '
+          'test are trained on: there are none to stop by')
     if self.recipe is not None:
       recipes.load(self.recipe)
 

@@ -216,7 +216,9 @@ def _error(folder, make):
     (dict(num_devices=9, batch_size=90),
      'error: 9 devices asked for, this host has '),
     (dict(compute_dtype='int8'), "error: compute_dtype is 'int8', expected one "
-     'of float32, bfloat16, float16'),
+     'of float32, bfloat16'),
+    (dict(patience=3), 'error: patience is 3, but all images except those of '
+     'the test are trained on: there are none to stop by'),
     (dict(accumulate=3),
      'error: batch_size 50 does not split into 3 parts (accumulate)'),
     (dict(num_seeds=0), 'error: num_seeds is 0, expected at least 1'),
