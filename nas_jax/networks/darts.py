@@ -9,8 +9,6 @@ Reference: Liu, Simonyan, Yang, DARTS, arXiv 1806.09055, sec. 3.1.2, 3.3 and
 appendix A.
 """
 
-from collections.abc import Sequence
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -78,9 +76,11 @@ def build(
   builder = graph.Builder(image_shape, style)
   if network == 'imagenet':
     previous = builder.add(
-        'stem0', Stem((features // 2, features), style), [builder.image])
+        'stem0', image.StridedStem((features // 2, features), style),
+        [builder.image])
     last = builder.add(
-        'stem1', Stem((features,), style, relu_first=True), [previous])
+        'stem1', image.StridedStem((features,), style, relu_first=True),
+        [previous])
     reduced = True  # So that the first cell halves the older input.
   else:
     last = previous = builder.add(
@@ -177,21 +177,6 @@ def _add_auxiliary(builder, last, network, num_classes, style) -> Value:
       'auxiliary', AuxiliaryHead(
           num_classes, style, stride=2 if imagenet else 3,
           second_norm=not imagenet), [last], (num_classes,))
-
-
-class Stem(nn.Module):
-  """Halves the image once per convolution (ImageNet)."""
-  sizes: Sequence[int]
-  style: ops.Style
-  relu_first: bool = False
-
-  @nn.compact
-  def __call__(self, x: Array, train: bool) -> Array:
-    for i, features in enumerate(self.sizes):
-      x = nn.relu(x) if i or self.relu_first else x
-      x = ops.conv(self.style, x, features, (3, 3), 2)
-      x = ops.norm(self.style, x, train)
-    return x
 
 
 class AuxiliaryHead(nn.Module):
