@@ -43,7 +43,7 @@ class Plan(NamedTuple):
   auxiliary_stride: int = 3  # of its pool
   auxiliary_padding: str = 'valid'  # of its second convolution
   final_relu: bool = True  # before the global pool
-  linear_bias: bool = True  # of both classifiers
+  linear_bias: bool = True  # of the classifier; the auxiliary one has one
 
 
 def cifar_net(
@@ -256,7 +256,6 @@ class AuxiliaryHead(nn.Module):
   style: ops.Style
   stride: int = 3  # of the pool
   padding: str = 'valid'  # of the second convolution
-  use_bias: bool = True
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
@@ -264,7 +263,7 @@ class AuxiliaryHead(nn.Module):
     x = nn.relu(ops.norm(self.style, ops.conv(self.style, x, 128), train))
     x = ops.conv(self.style, x, 768, x.shape[1:3], padding=self.padding)
     x = jnp.mean(nn.relu(ops.norm(self.style, x, train)), (1, 2))
-    return ops.dense(self.style, x, self.num_classes, self.use_bias)
+    return ops.dense(self.style, x, self.num_classes)
 
 
 def _layout(plan: Plan, num_cells: int, num_reductions: int
@@ -308,5 +307,5 @@ def _add_auxiliary(builder: graph.Builder, plan: Plan, value: Value,
         f'{value.size[0]} x {value.size[1]}; train without it, or on larger '
         'images')
   return builder.add('auxiliary', AuxiliaryHead(
-      num_classes, style, plan.auxiliary_stride, plan.auxiliary_padding,
-      plan.linear_bias), [value], (num_classes,))
+      num_classes, style, plan.auxiliary_stride, plan.auxiliary_padding),
+                     [value], (num_classes,))
