@@ -3,7 +3,7 @@
 Which of them a paper has, and with what settings, is said in tables.py.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 import dataclasses
 import functools
 
@@ -316,16 +316,22 @@ def pool(
     padding: see `padding.pads`.
     count_padding: whether an average counts the padding.
 
-  Note: of several equal maxima the gradient is shared; PyTorch gives it to
-  the first.
+  Of several equal maxima the first has the gradient, as in PyTorch.
   """
+  # One axis after the other, by shifted slices: the gradient of
+  # `lax.reduce_window` is ten times slower on CPUs.
   if kind == 'min':
     return -pool(-x, 'max', size, stride, padding)
   pads = paddings.pads(
       x.shape[1:3], (size, size), (stride, stride), 1, padding)
   if kind == 'max':
-    return _windows(x, jnp.maximum, -jnp.inf, size, stride, pads)
-  total = _windows(x, jnp.add, 0., size, stride, pads)
+    # Rows last, so that of equal maxima the first in reading order counts.
+    for axis, pair in ((2, pads[1]), (1, pads[0])):
+      x = _max_along(x, axis, size, stride, pair, x.shape[axis])
+    return x
+  total = x
+  for axis, pair in zip((1, 2), pads):
+    total = sum(_taps(total, axis, size, stride, pair, 0.))
   if count_padding:
     return total * (1 / size**2)
   rows, columns = (_counts(n, size, stride, p)
@@ -334,26 +340,60 @@ def pool(
   return total * weights.astype(x.dtype)
 
 
-def _windows(
-    x: Array, combine: Callable[[Array, Array], Array], empty: float,
-    size: int, stride: int, pads: paddings.Pads
-) -> Array:
-  """Combines k x k windows, one axis after the other, by shifted slices.
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3, 4, 5))
+def _max_along(x: Array, axis: int, size: int, stride: int,
+               pair: tuple[int, int], length: int) -> Array:
+  """The maximum of each window along one axis.
 
-  The gradient of `lax.reduce_window` with a maximum (select-and-scatter) is
-  ten times slower on CPUs.
+  Automatic differentiation adds padded arrays, which XLA:CPU does slowly;
+  here the gradient is read by shifted slices, like the maximum itself.
   """
-  for axis, pair in zip((1, 2), pads):
-    (steps,) = paddings.steps(
-        (x.shape[axis],), (size,), (stride,), 1, [pair])
-    padded = jnp.pad(
-        x, [pair if i == axis else (0, 0) for i in range(4)],
-        constant_values=empty)
-    span = (steps - 1) * stride + 1
-    x = functools.reduce(combine, [
-        lax.slice_in_dim(padded, i, i + span, stride, axis)
-        for i in range(size)])
-  return x
+  return _max_forward(x, axis, size, stride, pair, length)[0]
+
+
+def _max_forward(x, axis, size, stride, pair, length):
+  del length  # Of the axis; known to the gradient.
+  y, *others = _taps(x, axis, size, stride, pair, -jnp.inf)
+  # Where the maximum is, rather than a comparison later on: by then XLA may
+  # have computed x again, with other roundings.
+  place = jnp.zeros(y.shape, jnp.int8)
+  for i, tap in enumerate(others, 1):
+    place = jnp.where(tap > y, jnp.int8(i), place)
+    y = jnp.maximum(y, tap)
+  return y, place
+
+
+def _max_backward(axis, size, stride, pair, length, place, cotangent):
+  # Of every pixel, the windows that it lies in: windows are spread by the
+  # stride.
+  low = size - 1 - pair[0]
+  span = (place.shape[axis] - 1) * stride + 1
+  config = [(0, 0, 0)] * place.ndim
+  config[axis] = low, length + size - 1 - low - span, stride - 1
+  cotangent, place = lax.optimization_barrier((
+      lax.pad(cotangent, jnp.zeros((), cotangent.dtype), config),
+      lax.pad(place, jnp.int8(-1), config)))
+  # The pixel is the first of the last window that it lies in.
+  return (sum(
+      jnp.where(
+          lax.slice_in_dim(place, i, i + length, 1, axis) == size - 1 - i,
+          lax.slice_in_dim(cotangent, i, i + length, 1, axis), 0)
+      for i in range(size)),)
+
+
+_max_along.defvjp(_max_forward, _max_backward)
+
+
+def _taps(x: Array, axis: int, size: int, stride: int, pair: tuple[int, int],
+          empty: float) -> list[Array]:
+  """What each place of a window sees along one axis."""
+  (steps,) = paddings.steps((x.shape[axis],), (size,), (stride,), 1, [pair])
+  padded = jnp.pad(
+      x, [pair if i == axis else (0, 0) for i in range(x.ndim)],
+      constant_values=empty)
+  span = (steps - 1) * stride + 1
+  return [lax.slice_in_dim(padded, i, i + span, stride, axis)
+          for i in range(size)]
 
 
 def _counts(length: int, size: int, stride: int, pair: tuple[int, int]

@@ -93,7 +93,8 @@ def test_changing_the_channels_takes_a_convolution_and_a_norm():
   for name in ('skip_connect', 'avg_pool_3x3', 'max_pool_5x5'):
     assert _num_params(tables.NASNET[name](features=_F), channels=5) == added
   # A separable convolution changes them in its first half.
-  assert _num_params(tables.NASNET['sep_conv_3x3'](features=_F), channels=5) == (
+  separable = tables.NASNET['sep_conv_3x3'](features=_F)
+  assert _num_params(separable, channels=5) == (
       (9 * 5 + 5 * 8 + 16) + (9 * 8 + 8 * 8 + 16))
 
 
@@ -139,14 +140,26 @@ def test_pools_equal_those_of_flax(size, stride):
       np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
-def test_the_gradient_of_a_maximum_goes_to_its_pixel():
-  x = _noise(2, 5, 6, 3)
-  weights = _noise(2, 3, 3, 3)
+@pytest.mark.parametrize('size, stride, padding', [
+    (3, 2, 'SAME'), (3, 1, 'SAME'), (2, 2, 'SAME'), (2, 1, 'SAME'),
+    (5, 2, 'SAME'), (3, 2, 'VALID'), (5, 3, 'VALID'),
+    (3, 2, ((1, 1), (1, 1)))])
+def test_the_gradient_of_a_maximum_goes_to_its_pixel(size, stride, padding):
+  x = _noise(2, 8, 7, 3)
+  own = padding.lower() if isinstance(padding, str) else padding
   ours, theirs = [
-      jax.jit(jax.grad(lambda x: jnp.sum(pool(x) * weights)))(x) for pool in (
-          lambda x: ops.pool(x, 'max', 3, 2),
-          lambda x: nn.max_pool(x, (3, 3), (2, 2), 'SAME'))]
-  np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+      jax.jit(jax.grad(lambda x, pool=pool: jnp.sum(pool(x) ** 2)))(x)
+      for pool in (
+          lambda x: ops.pool(x, 'max', size, stride, own),
+          lambda x: nn.max_pool(x, (size, size), (stride, stride), padding))]
+  np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_of_equal_maxima_the_first_has_the_gradient():
+  x = jnp.array([[1., 2, 0], [2, 2, 0], [0, 0, 2]])[None, ..., None]
+  dx = jax.grad(lambda x: ops.pool(x, 'max', 3, 1)[0, 1, 1, 0])(x)
+  np.testing.assert_array_equal(
+      dx[0, ..., 0], [[0, 1, 0], [0, 0, 0], [0, 0, 0]])
 
 
 def test_factorized_reduction_sees_other_pixels_in_its_second_half():
