@@ -5,8 +5,8 @@ python -m benchmarks.final_network [--features=16] [--num_cells=5] [--output=F]
 One step of the recipe of DARTS without augmentation: forward, cross-entropy,
 backward, clipping, SGD with momentum. Both run in one call, in turn; ratios
 are to PyTorch's better memory format. On a CPU the programs of this project
-keep freed memory (nas_jax/memory.py), as its experiments do; with any variable
-of malloc set, such as MALLOC_TOP_PAD_=0, they do not, which tells what it gains.
+keep freed memory (nas_jax/memory.py), as its experiments do. They do not where a
+variable of malloc is set, such as MALLOC_TOP_PAD_=0: so one sees the gain.
 """
 
 import argparse

@@ -121,15 +121,18 @@ PRESETS: dict[str, preset.Preset] = {
     # Cells of other papers in the form in which quark0/darts and xiaomi-automl/
     # FairDARTS evaluate them, which is not that of their papers.
     'NASNet-in-DARTS': _cells(
-        's5(1)+s3(0) / s5(0)+s3(0) / ap(1)+skip(0) / ap(0)+ap(0) / s3(1)+skip(1)',
+        's5(1)+s3(0) / s5(0)+s3(0) / ap(1)+skip(0) / ap(0)+ap(0) / '
+        's3(1)+skip(1)',
         's5(1)+s7(0) / mp(1)+s7(0) / ap(1)+s5(0) / skip(3)+ap(2) / s3(2)+mp(1)',
         (2, 3, 4, 5, 6), (4, 5, 6)),
     'AmoebaNet-in-DARTS': _cells(
-        'ap(0)+mp(1) / s3(0)+s5(2) / s3(0)+ap(3) / s3(1)+skip(1) / skip(0)+ap(1)',
+        'ap(0)+mp(1) / s3(0)+s5(2) / s3(0)+ap(3) / s3(1)+skip(1) / '
+        'skip(0)+ap(1)',
         'ap(0)+s3(1) / mp(0)+s7(2) / s7(0)+ap(1) / mp(0)+mp(1) / c7(0)+s3(5)',
         (4, 5, 6), (3, 4, 6)),
     'ENASNet-in-DARTS': _cells(
-        's3(1)+skip(1) / s5(1)+skip(0) / ap(0)+s3(1) / s3(0)+ap(1) / s5(1)+ap(0)',
+        's3(1)+skip(1) / s5(1)+skip(0) / ap(0)+s3(1) / s3(0)+ap(1) / '
+        's5(1)+ap(0)',
         's5(0)+s3(1) / s3(1)+ap(1) / s3(1)+ap(1) / ap(1)+s5(4) / s3(5)+s5(0)',
         (2, 3, 4, 5, 6), (2, 3, 4, 5, 6)),
 }
