@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from nas_jax import records
-from nas_jax import report
+from nas_jax import pages
 from nas_jax import statistics
 from nas_jax import trained
 from nas_jax.data import images as image_data
@@ -90,11 +90,11 @@ def evaluate(
 def text(found: dict[str, Any]) -> str:
   """For the terminal."""
   parts = [f'{found["dataset"]}, {found["num_images"]:,} {found["split"]} '
-           'images', report.table(_accuracies(found)), _whose(found),
-           report.table(_classes(found))]
+           'images', pages.table(_accuracies(found)), _whose(found),
+           pages.table(_classes(found))]
   if len(found['class_names']) <= _MOST_CLASSES:
     parts += ['row: true class, column: predicted class',
-              report.table(_confusion(found))]
+              pages.table(_confusion(found))]
   if found['split'] == 'validation':
     parts.append(f'note: {_SEEN}')
   return '\n\n'.join(parts)
@@ -107,15 +107,15 @@ def write(found: dict[str, Any], folder: str | os.PathLike) -> pathlib.Path:
   records.write_json(folder / 'evaluation.json', found)
   title = f'{found["dataset"]}, {found["num_images"]:,} {found["split"]} images'
   body = [f'<h1>{html.escape(title)}</h1>', '<h2>Accuracy</h2>',
-          report.html_table(_accuracies(found)),
+          pages.html_table(_accuracies(found)),
           f'<h2>Classes</h2><p>{html.escape(_whose(found))}</p>',
-          report.html_table(_classes(found)),
+          pages.html_table(_classes(found)),
           '<h2>Confusion</h2><p>A row is a true class, a column the predicted '
-          'one.</p>', report.html_table(_confusion(found))]
+          'one.</p>', pages.html_table(_confusion(found))]
   if found['split'] == 'validation':
     body.append(f'<p class="dim">Note: {_SEEN}.</p>')
   path = folder / 'evaluation.html'
-  records.write_text(path, report.page(title, body))
+  records.write_text(path, pages.page(title, body))
   return path
 
 

@@ -5,46 +5,19 @@ and a dash where nothing is, and refers to nothing outside itself.
 """
 
 from collections.abc import Mapping, Sequence
-import html
 import json
 import os
 import pathlib
 import shlex
 from typing import Any
 
+from nas_jax import pages
 from nas_jax import plot
 from nas_jax import plot_cells
 from nas_jax import progress
 from nas_jax import records
 from nas_jax import statistics
 
-_STYLE = """
-:root{color-scheme:light dark;--ink:#1f2328;--dim:#636c76;--line:#d8dee4;
---page:#fff;--soft:#f6f8fa}
-@media screen and (prefers-color-scheme:dark){:root{--ink:#e6edf3;--dim:#9aa4af;
---line:#30363d;--page:#0d1117;--soft:#161b22}}
-body{margin:0 auto;padding:24px 20px 60px;max-width:920px;color:var(--ink);
-background:var(--page);font:15px/1.5 system-ui,"Segoe UI",sans-serif}
-h1{font-size:26px;margin:0}h2{font-size:19px;margin:36px 0 8px}
-h3{font-size:15px;margin:18px 0 4px}p{margin:8px 0}
-.dim,figcaption{color:var(--dim)}figcaption{font-size:13px}
-figure,.wide{margin:8px 0;overflow-x:auto}
-table{border-collapse:collapse;font-variant-numeric:tabular-nums}
-th,td{padding:4px 14px 4px 0;border-bottom:1px solid var(--line);
-text-align:left;vertical-align:top}
-th{font-weight:600;vertical-align:bottom}.n{text-align:right}
-td.n,tr>:first-child{white-space:nowrap}
-pre,code{font:12.5px/1.45 ui-monospace,monospace}
-pre{background:var(--soft);padding:10px;border-radius:6px;overflow-x:auto}
-td code{display:block;max-height:4.4em;overflow:auto;overflow-wrap:anywhere}
-.verdict{border-left:4px solid var(--line);padding-left:12px}
-summary{cursor:pointer;font-weight:600;margin:14px 0 6px}
-figure svg{max-width:100%;height:auto}
-@media print{body{max-width:none;padding:0}
-h2,h3{break-after:avoid}
-td code{max-height:none}figure,tr{break-inside:avoid}
-.wide,figure,pre{overflow:visible}pre{white-space:pre-wrap}}
-"""
 _ALWAYS = ('validation_accuracy', 'test_accuracy')
 _COLUMNS = _ALWAYS + ('test_error_percent', 'num_params', 'multiply_adds')
 _NAMES = {
@@ -91,62 +64,23 @@ def write(workdir: str | os.PathLike) -> pathlib.Path:
   over = summary.get('result')  # What it did not do needs no section then.
   shown = lambda found, *parts: parts if found or not over else ()
   body = [
-      f'<h1>{_esc(title)}</h1><p class="dim">seed {_esc(seed)}, scale '
-      f'{_esc(scale)}</p>', _results(name, summary, mine),
-      *shown(mine['history'], '<h2>Search</h2>', _figure(
+      f'<h1>{pages.escape(title)}</h1><p class="dim">'
+      f'{pages.escape(f"seed {seed}, scale {scale}")}</p>',
+      _results(name, summary, mine),
+      *shown(mine['history'], '<h2>Search</h2>', pages.figure(
           plot.search_curve(mine['history'], other['history'], name),
           'Every child by its reward. The band is what random search finds '
           'with as many children, over all orders of those it drew; it closes '
           'at the last.'), _pairs(summary.get('search') or {})),
       _architectures(mine['genotype'], other['genotype']),
-      *shown(mine['training'], '<h2>Retraining</h2>', _figure(
+      *shown(mine['training'], '<h2>Retraining</h2>', pages.figure(
           plot.training_curve(mine['training'], other['training'], name))),
       *shown(mine['history'], _children(mine['history'])),
       *shown(summary.get('cost'), _costs(summary.get('cost') or {})),
       _appendix(config, summary)]
   path = folder / 'report.html'
-  records.write_text(path, page(title, body))
+  records.write_text(path, pages.page(title, body))
   return path
-
-
-def page(title: str, body: Sequence[str]) -> str:
-  """An HTML page of its own; `body` is HTML, the title is text."""
-  return (f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-          '<meta name="viewport" content="width=device-width">'
-          f'<title>{_esc(title)}</title><style>{_STYLE}</style></head>'
-          f'<body>{"".join(body)}</body></html>\n')
-
-
-def table(rows: Sequence[Sequence[Any]]) -> str:
-  """Rows of values as aligned text; the first row is the header.
-
-  A column of numbers stands to the right; None is a dash.
-  """
-  cells = [['-' if c is None else str(c) for c in row] for row in rows]
-  if len({len(row) for row in cells}) > 1:
-    raise ValueError(f'rows have {sorted({len(r) for r in cells})} columns')
-  columns = []
-  for column in zip(*cells):
-    width = max(map(len, column))
-    number = all(c in '-–' or c.lstrip('+-.')[:1].isdigit()
-                 for c in column[1:])
-    columns.append([c.rjust(width) if number else c.ljust(width)
-                    for c in column])
-  return '\n'.join('  '.join(row).rstrip() for row in zip(*columns))
-
-
-def html_table(rows: Sequence[Sequence[str]]) -> str:
-  """An HTML table; the first row is the header."""
-  numbers = [all(c[:1].isdigit() or c[:1] in '-–' for c in column[1:])
-             for column in zip(*rows)]
-  lines = []
-  for i, row in enumerate(rows):
-    tag = 'td' if i else 'th'
-    lines.append('<tr>' + ''.join(
-        f'<{tag}{" class=n" if number else ""}>'
-        + (f'<code>{_esc(c)}</code>' if isinstance(c, _Code) else _esc(c))
-        + f'</{tag}>' for c, number in zip(row, numbers)) + '</tr>')
-  return f'<div class="wide"><table>{"".join(lines)}</table></div>'
 
 
 def terminal_summary(
@@ -169,7 +103,8 @@ def terminal_summary(
       ('num_failed', 'failed')) if k in search or not summary.get('result')]
   spent += [f'{_label(k)} {_show(cost[k], k)}'
             for k in ('search_seconds', 'total_seconds') if k in cost]
-  lines = [' '.join(head), table(grid), _verdict(summary), ', '.join(spent)]
+  lines = [' '.join(head), pages.table(grid), _verdict(summary),
+           ', '.join(spent)]
   text = '\n'.join(filter(None, lines)).replace('–', '-')  # All can show it.
   return f'{text}\nreport: {os.fspath(report_path)}'
 
@@ -219,8 +154,8 @@ def _results(name, summary, mine) -> str:
           result.get('test_accuracy'), result.get('num_test', num_test)))
     equal = ', equal budget' if who == 'random search' else ''
     grid.append([who + equal, *cells])
-  parts.append(html_table([head, *grid]))
-  parts.append(f'<p class="verdict">{_esc(_verdict(summary))}</p>')
+  parts.append(pages.html_table([head, *grid]))
+  parts.append(f'<p class="verdict">{pages.escape(_verdict(summary))}</p>')
   if not summary:
     rewards = [r['reward'] for r in mine['history']]
     best = f', the best with reward {max(rewards):.4f}' if rewards else ''
@@ -280,11 +215,12 @@ def _cells(genotype) -> str:
     drawn = [(k, plot_cells.draw_cell(genotype, k)) for k in kinds]
   except (TypeError, ValueError):  # Cells of another form.
     drawn = []
-  text = f'<pre>{_esc(json.dumps(genotype))}</pre>'
+  text = f'<pre>{pages.escape(json.dumps(genotype))}</pre>'
   if not drawn:
     return text
   names = {'normal': 'Normal cell', 'reduce': 'Reduction cell'}
-  return ''.join(f'<h3>{names[k]}</h3>{_figure(svg)}' for k, svg in drawn) + (
+  return ''.join(
+      f'<h3>{names[k]}</h3>{pages.figure(svg)}' for k, svg in drawn) + (
       f'<details><summary>As text</summary>{text}</details>')
 
 
@@ -309,16 +245,16 @@ def _children(history) -> str:
                  f'{first["reward"]:.4f}',
                  *(_show(values.get(k), k) for k in metrics),
                  f'{sum(seconds.values()):.1f}' if seconds else '–',
-                 _show(len(groups[g])), _Code(g)])
+                 _show(len(groups[g])), pages.Code(g)])
   parts = ['<h2>Best children</h2>',
-           html_table(grid) if good else '<p>None yet.</p>']
+           pages.html_table(grid) if good else '<p>None yet.</p>']
   count = sum(map(len, failed.values()))
   parts.append(f'<h2>Failed children</h2><p>{count:,} of {len(history):,} '
                f'children failed, {len(failed):,} different architectures.</p>')
   if failed:
     most = sorted(failed, key=lambda g: -len(failed[g]))
-    parts.append(html_table([['child', 'times', 'architecture']] + [
-        [_show(failed[g][0].get('child')), _show(len(failed[g])), _Code(g)]
+    parts.append(pages.html_table([['child', 'times', 'architecture']] + [
+        [_show(failed[g][0].get('child')), _show(len(failed[g])), pages.Code(g)]
         for g in most[:10]]))
     if len(most) > 10:
       parts.append(f'<p class="dim">and {len(most) - 10:,} more</p>')
@@ -331,7 +267,7 @@ def _costs(cost: Mapping[str, Any]) -> str:
   usual.sort(key=lambda k: k == 'total_seconds')
   keys = usual + [k for k in cost if k not in usual]
   rows = [[_label(k), _show(cost.get(k)), _show(cost.get(k), k)] for k in keys]
-  return '<h2>Cost</h2>' + html_table([['', 'seconds', 'time'], *rows])
+  return '<h2>Cost</h2>' + pages.html_table([['', 'seconds', 'time'], *rows])
 
 
 def _appendix(config, summary) -> str:
@@ -340,7 +276,7 @@ def _appendix(config, summary) -> str:
   if config.get('command'):
     command = config['command']
     command = command if isinstance(command, str) else shlex.join(command)
-    parts.append(f'<h2>To run it again</h2><pre>{_esc(command)}</pre>')
+    parts.append(f'<h2>To run it again</h2><pre>{pages.escape(command)}</pre>')
   versions = (summary.get('versions') or {}) | (config.get('versions') or {})
   rest = {k: v for k, v in summary.items() if k not in (
       'experiment', 'dataset', 'seed', 'scale', 'result', 'random_search',
@@ -352,24 +288,16 @@ def _appendix(config, summary) -> str:
   return ''.join(parts)
 
 
-class _Code(str):
-  """A cell of a table that is code."""
-
-
 def _pairs(values: Mapping[str, Any], exact: bool = False) -> str:
   """An HTML table of names and values, as they are where `exact`."""
   if not values:
     return '<p>–</p>'
   texts = {k: str(v) for k, v in values.items()} if exact else {
       _label(k): _show(v, k) for k, v in values.items()}
-  rows = ''.join(f'<tr><th>{_esc(k)}</th><td>{_esc(v)}</td></tr>'
-                 for k, v in texts.items())
+  rows = ''.join(
+      f'<tr><th>{pages.escape(k)}</th><td>{pages.escape(v)}</td></tr>'
+      for k, v in texts.items())
   return f'<div class="wide"><table>{rows}</table></div>'
-
-
-def _figure(svg: str, caption: str = '') -> str:
-  caption = f'<figcaption>{_esc(caption)}</figcaption>' if caption else ''
-  return f'<figure>{svg}</figure>{caption}'
 
 
 def _failed(record: Mapping[str, Any]) -> bool:
@@ -402,7 +330,3 @@ def _show(value: Any, key: str = '') -> str:
   if isinstance(value, int) or (value == int(value) and abs(value) >= 1000):
     return f'{value:,.0f}' if key != 'seed' else str(value)
   return f'{value:.4g}' if abs(value) < 1000 else f'{value:,.1f}'
-
-
-def _esc(text: str) -> str:
-  return html.escape(str(text))

@@ -11,6 +11,7 @@ from nas_jax.networks import darts
 from nas_jax.networks import graph
 from nas_jax.networks import norm
 from nas_jax.networks import ops
+from nas_jax.networks import pooling
 from nas_jax.networks import separable
 from nas_jax.spaces import genotypes
 from nas_jax.training import classify
@@ -85,7 +86,7 @@ def test_every_spelling_of_relu_counts(relu):
 
 def test_pools_sums_and_means_do_not_count():
   def function(x):
-    x = sum(ops.pool(x, kind, 3, 2) for kind in ('avg', 'max', 'min'))
+    x = sum(pooling.pool(x, kind, 3, 2) for kind in ('avg', 'max', 'min'))
     return nn.max_pool(x + x, (2, 2)), jnp.mean(x, (1, 2)) * 2 + 1
   assert _counted(function, (1, 8, 8, 4)) == (0, 0, 0, 0)
 

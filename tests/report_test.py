@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from nas_jax import pages
 from nas_jax import records
 from nas_jax import report
 
@@ -222,10 +223,10 @@ def test_terminal_summary():
 
 
 def test_table():
-  assert report.table([['name', 'n'], ['a', 10], ['bcdef', None]]) == (
+  assert pages.table([['name', 'n'], ['a', 10], ['bcdef', None]]) == (
       'name    n\na      10\nbcdef   -')
   with pytest.raises(ValueError, match=r'\[1, 2\]'):
-    report.table([['a'], ['b', 'c']])
+    pages.table([['a'], ['b', 'c']])
 
 
 def test_a_file_that_is_not_json_is_named(workdir):

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from nas_jax.networks import graph
 from nas_jax.networks import image
 from nas_jax.networks import ops
+from nas_jax.networks import pooling
 from nas_jax.networks import tables
 from nas_jax.spaces import genotypes
 
@@ -191,7 +192,7 @@ class AuxiliaryHead(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
-    x = ops.pool(nn.relu(x), 'avg', 5, self.stride, 'valid')
+    x = pooling.pool(nn.relu(x), 'avg', 5, self.stride, 'valid')
     x = ops.norm(self.style, ops.conv(self.style, x, 128), train)
     x = ops.conv(self.style, nn.relu(x), 768, (2, 2), padding='valid')
     if self.second_norm:

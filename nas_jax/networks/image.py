@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from nas_jax.networks import cells
 from nas_jax.networks import graph
 from nas_jax.networks import ops
+from nas_jax.networks import pooling
 
 Array = jax.Array
 Value = graph.Value
@@ -259,7 +260,7 @@ class AuxiliaryHead(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
-    x = ops.pool(nn.relu(x), 'avg', 5, self.stride, 'valid')
+    x = pooling.pool(nn.relu(x), 'avg', 5, self.stride, 'valid')
     x = nn.relu(ops.norm(self.style, ops.conv(self.style, x, 128), train))
     x = ops.conv(self.style, x, 768, x.shape[1:3], padding=self.padding)
     x = jnp.mean(nn.relu(ops.norm(self.style, x, train)), (1, 2))

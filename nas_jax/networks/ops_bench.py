@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 
 from nas_jax.networks import ops
+from nas_jax.networks import pooling
 
 Array = jax.Array
 
@@ -47,4 +48,4 @@ class AveragePool(ops.Op):
   def __call__(self, x: Array, train: bool) -> Array:
     if x.shape[-1] != self.features:
       x = self.match(nn.relu(x), train)
-    return ops.pool(x, 'avg', 3, self.stride, self.style.padding)
+    return pooling.pool(x, 'avg', 3, self.stride, self.style.padding)

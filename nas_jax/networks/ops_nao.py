@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from nas_jax.networks import ops
+from nas_jax.networks import pooling
 
 Array = jax.Array
 
@@ -32,7 +33,7 @@ class Pool(ops.Op):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
-    x = ops.pool(x, self.kind, self.size, self.stride, self.style.padding)
+    x = pooling.pool(x, self.kind, self.size, self.stride, self.style.padding)
     return x if x.shape[-1] == self.features else ops.Conv(
         self.features, style=self.style)(x, train)
 
@@ -47,7 +48,7 @@ class ZeroPaddedPool(ops.Op):
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
     x = jnp.pad(x, ((0, 0), (0, 1), (0, 1), (0, 0)))
-    return ops.pool(x, self.kind, 2, self.stride, 'valid')
+    return pooling.pool(x, self.kind, 2, self.stride, 'valid')
 
 
 class FactorizedConv(ops.Op):

@@ -9,6 +9,7 @@ import jax
 
 from nas_jax.networks import initializers
 from nas_jax.networks import ops
+from nas_jax.networks import pooling
 from nas_jax.networks import separable
 
 Array = jax.Array
@@ -68,6 +69,6 @@ class Pool(ops.Op):
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
-    x = ops.pool(x, self.kind, self.size, self.stride, self.style.padding)
+    x = pooling.pool(x, self.kind, self.size, self.stride, self.style.padding)
     return x if x.shape[-1] == self.features else Conv(
         self.features, style=self.style)(x, train)

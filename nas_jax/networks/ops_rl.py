@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from nas_jax.networks import ops
+from nas_jax.networks import pooling
 
 Array = jax.Array
 
@@ -105,7 +106,7 @@ class NormReluPool(ops.Op):
   def __call__(self, x: Array, train: bool) -> Array:
     channels = x.shape[-1]
     uneven = any(n % 2 == 0 for n in x.shape[1:3])
-    x = ops.pool(
+    x = pooling.pool(
         nn.relu(self.norm(x, train)), self.kind, self.size, self.stride,
         self.style.padding, count_padding=self.stride == 2 and uneven)
     if channels == self.features and self.stride == 1:

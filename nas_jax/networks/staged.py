@@ -17,6 +17,7 @@ from nas_jax.networks import image
 from nas_jax.networks import initializers
 from nas_jax.networks import knobs
 from nas_jax.networks import ops
+from nas_jax.networks import pooling
 from nas_jax.networks import separable
 
 Array = jax.Array
@@ -273,7 +274,7 @@ class Chain(nn.Module):
             x, self._filters(i, size, x), pointwise.astype(x.dtype),
             padding=style.padding, lowering=style.lowering)
       case Pool(kind, size, stride, padding):
-        return ops.pool(x, kind, size, stride, padding or style.padding)
+        return pooling.pool(x, kind, size, stride, padding or style.padding)
       case Dropout(keep):
         return x if keep == 1 else nn.Dropout(
             1 - keep, deterministic=not train)(x)
@@ -310,7 +311,7 @@ class PaddedShortcut(nn.Module):
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
     if self.stride > 1 and self.average:
-      x = ops.pool(x, 'avg', self.stride, self.stride)
+      x = pooling.pool(x, 'avg', self.stride, self.stride)
     else:
       x = x[:, ::self.stride, ::self.stride]
     added = self.features - x.shape[-1]

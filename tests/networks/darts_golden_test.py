@@ -127,7 +127,7 @@ def test_an_operation_equals_the_reference(shared_data, name, stride):
 def _collection(arrays, net, keys):
   """One collection of a whole network from PyTorch's names."""
   params = 'scale' in keys
-  tree, counters = {}, {}
+  tree = {}
   for node in net.nodes:
     cell, _, scope = node.name.partition('_')
     kind = type(node.module).__name__

@@ -7,6 +7,7 @@ import pytest
 from nas_jax.networks import graph
 from nas_jax.networks import initializers
 from nas_jax.networks import ops
+from nas_jax.networks import pooling
 from nas_jax.networks import tables
 from nas_jax.spaces import cell
 
@@ -111,14 +112,15 @@ def test_identity_is_the_identity():
 def test_average_pool_leaves_out_the_padding():
   x = jnp.array([[1., 2, 3], [4, 5, 6], [7, 8, 9]])[None, ..., None]
   np.testing.assert_allclose(
-      ops.pool(x, 'avg', 3, 1)[0, ..., 0],
+      pooling.pool(x, 'avg', 3, 1)[0, ..., 0],
       [[3, 3.5, 4], [4.5, 5, 5.5], [6, 6.5, 7]], rtol=1e-6)
   # Stride 2 on 3 pixels pads one on both sides, on 4 pixels one at the end.
   np.testing.assert_allclose(
-      ops.pool(x, 'avg', 3, 2)[0, ..., 0], [[3, 4], [6, 7]], rtol=1e-6)
+      pooling.pool(x, 'avg', 3, 2)[0, ..., 0], [[3, 4], [6, 7]], rtol=1e-6)
   x = jnp.arange(16.).reshape(1, 4, 4, 1)
   np.testing.assert_allclose(
-      ops.pool(x, 'avg', 3, 2)[0, ..., 0], [[5, 6.5], [11, 12.5]], rtol=1e-6)
+      pooling.pool(x, 'avg', 3, 2)[0, ..., 0], [[5, 6.5], [11, 12.5]],
+      rtol=1e-6)
 
 
 @pytest.mark.parametrize('size', [2, 3, 7])
@@ -130,9 +132,9 @@ def test_pools_equal_those_of_flax(size, stride):
   @jax.jit
   def pairs(x):
     return [
-        (ops.pool(x, 'max', size, stride), nn.max_pool(x, **window)),
-        (ops.pool(x, 'min', size, stride), -nn.max_pool(-x, **window)),
-        (ops.pool(x, 'avg', size, stride),
+        (pooling.pool(x, 'max', size, stride), nn.max_pool(x, **window)),
+        (pooling.pool(x, 'min', size, stride), -nn.max_pool(-x, **window)),
+        (pooling.pool(x, 'avg', size, stride),
          nn.avg_pool(x, count_include_pad=False, **window))]
 
   for shape in [(6, 6), (5, 7)]:
@@ -150,14 +152,14 @@ def test_the_gradient_of_a_maximum_goes_to_its_pixel(size, stride, padding):
   ours, theirs = [
       jax.jit(jax.grad(lambda x, pool=pool: jnp.sum(pool(x) ** 2)))(x)
       for pool in (
-          lambda x: ops.pool(x, 'max', size, stride, own),
+          lambda x: pooling.pool(x, 'max', size, stride, own),
           lambda x: nn.max_pool(x, (size, size), (stride, stride), padding))]
   np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
 def test_of_equal_maxima_the_first_has_the_gradient():
   x = jnp.array([[1., 2, 0], [2, 2, 0], [0, 0, 2]])[None, ..., None]
-  dx = jax.grad(lambda x: ops.pool(x, 'max', 3, 1)[0, 1, 1, 0])(x)
+  dx = jax.grad(lambda x: pooling.pool(x, 'max', 3, 1)[0, 1, 1, 0])(x)
   np.testing.assert_array_equal(
       dx[0, ..., 0], [[0, 1, 0], [0, 0, 0], [0, 0, 0]])
 
