@@ -5,7 +5,8 @@ reduction cells, each of which projects the output of the last cell twice.
 `features` is F, channels of the first stage; `num_cells` is N.
 
 Note: He initialisation of depthwise kernels counts k * k inputs here, and
-k * k * C in the published codes.
+k * k * C in the published codes; the auxiliary classifier has a bias here, and
+none in the published codes.
 
 References:
   Pham et al., arXiv 1802.03268; melodyguan/enas micro_child.py.

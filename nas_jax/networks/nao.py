@@ -5,9 +5,11 @@ per stage. The two codes count differently for one architecture: in PyTorch
 the output of the last cell is projected only where its channels differ, the
 first cell projects both its inputs, identities of stride 2 are factorized
 reductions, 1 x k convolutions stride along their own axis, paths of identities
-are dropped too, and there is no ReLU before the global pool.
+are dropped too (not in the second PyTorch code, NAO-V2), and there is no ReLU
+before the global pool.
 
-Note: in NAO's second PyTorch code paths of identities are not dropped.
+Note: some versions of the PyTorch code count the padding of averages of 3 x 3
+and 5 x 5 pixels; here, as in the others, it does not count.
 
 Reference: Luo et al., Neural Architecture Optimization, arXiv 1808.07233.
 """
@@ -30,6 +32,10 @@ _PYTORCH = image.Plan(
 PYTORCH_PLANS = dict(
     cifar=_PYTORCH,
     imagenet=_PYTORCH._replace(stem='strided', auxiliary_stride=2))
+_V2_RULES = _PYTORCH.rules._replace(drop_identities=False)
+PYTORCH_V2_PLANS = {
+    network: plan._replace(rules=_V2_RULES)
+    for network, plan in PYTORCH_PLANS.items()}
 PYTORCH_DEFAULTS = dict(
     cifar=graph.Defaults(36, 6, _PYTORCH_STYLE, dropout_keep=.6),
     imagenet=graph.Defaults(
@@ -37,3 +43,4 @@ PYTORCH_DEFAULTS = dict(
 
 build = functools.partial(image.build, PLANS)
 build_pytorch = functools.partial(image.build, PYTORCH_PLANS)
+build_pytorch_v2 = functools.partial(image.build, PYTORCH_V2_PLANS)

@@ -6,7 +6,8 @@ the third stage; PNASNet has one kind of cell, and 3 N of them, of which the
 numbers N and 2 N have stride 2.
 
 Note: AmoebaNet's code narrows the auxiliary head by 0.4; here it has the
-width of NASNet's, which the other published codes share.
+width of NASNet's, which the other published codes share. Its drop path
+does not grow with the depth; here it is the ScheduledDropPath of its paper.
 
 References:
   Zoph et al., arXiv 1707.07012, appendix A; tensorflow/models nasnet.py.

@@ -44,6 +44,7 @@ FAMILIES: dict[str, Family] = dict(
     pnasnet=Family(nasnet.build_pnasnet, nasnet.PNASNET_DEFAULTS),
     nao=Family(nao.build, nao.DEFAULTS),
     nao_pytorch=Family(nao.build_pytorch, nao.PYTORCH_DEFAULTS),
+    nao_pytorch_v2=Family(nao.build_pytorch_v2, nao.PYTORCH_DEFAULTS),
     nao_ws=Family(enas_micro.build, enas_micro.DEFAULTS),
     enas_micro=Family(enas_micro.build, enas_micro.DEFAULTS),
     nas_rl=Family(chain.build, chain.DEFAULTS),

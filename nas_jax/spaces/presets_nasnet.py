@@ -159,7 +159,7 @@ PRESETS: dict[str, preset.Preset] = {
     'NAONet-A': preset.Preset(
         'nao_pytorch', arcs.parse(NAONET_A_ARC, arcs.NAO)),
     'NAONet-B': preset.Preset('nao_pytorch', arcs.parse(NAONET_B_ARC)),
-    'NAONet-V2': preset.Preset('nao_pytorch', arcs.parse(NAONET_V2_ARC), (
+    'NAONet-V2': preset.Preset('nao_pytorch_v2', arcs.parse(NAONET_V2_ARC), (
         ('imagenet', 52, 4),)),
     'NAONet-WS': preset.Preset('nao_ws', arcs.parse(NAONET_WS_ARC)),
     'ENAS-micro': preset.Preset('enas_micro', arcs.parse(ENAS_MICRO_ARC)),

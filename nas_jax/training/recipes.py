@@ -279,6 +279,8 @@ OF_FAMILY: Mapping[tuple[str, str], str] = {
     ('pnasnet', 'cifar'): 'pnas', ('pnasnet', 'imagenet'): 'pnas_imagenet',
     ('nao', 'cifar'): 'nao', ('nao_pytorch', 'cifar'): 'nao_pytorch',
     ('nao_pytorch', 'imagenet'): 'nao_imagenet',
+    ('nao_pytorch_v2', 'cifar'): 'nao_pytorch',
+    ('nao_pytorch_v2', 'imagenet'): 'nao_imagenet',
     ('nao_ws', 'cifar'): 'enas', ('enas_micro', 'cifar'): 'enas',
     ('enas_macro', 'cifar'): 'enas_macro',
     ('enas_macro_separable', 'cifar'): 'enas_macro',

@@ -133,10 +133,15 @@ def test_the_network_for_imagenet_starts_with_three_strides():
     _net('NAONet', 'imagenet')
 
 
-def test_identities_are_dropped_in_pytorch_only():
+def test_identities_are_dropped_in_the_first_pytorch_code_only():
   name = 'cell0_node4a_skip_connect'
   assert _node(_net('NAONet-A'), name).depth == 1 / 20
   assert name not in _names(_net('NAONet'))
+  # The second has one in its normal cell.
+  for network in 'cifar', 'imagenet':
+    names = _names(_net('NAONet-V2', network))
+    assert not [n for n in names if 'skip_connect' in n]
+    assert 'cell0_node1b_sep_conv_3x3' in names
 
 
 def test_relu_before_the_last_pool_in_tensorflow_only():
