@@ -5,11 +5,12 @@ python -m benchmarks.final_network [--features=16] [--num_cells=5] [--output=F]
 One step of the recipe of DARTS without augmentation: forward, cross-entropy,
 backward, clipping, SGD with momentum. Both run in one call, in turn; ratios
 are to PyTorch's better memory format. On a CPU the programs of this project
-keep freed memory (nas_jax/memory.py), as its experiments do. They do not where a
-variable of malloc is set, such as MALLOC_TOP_PAD_=0: so one sees the gain.
+keep freed memory (nas_jax/memory.py), as its experiments do. They do not where
+a variable of malloc is set, such as MALLOC_TOP_PAD_=0: so one sees the gain.
 """
 
 import argparse
+import os
 import time
 
 import jax
@@ -43,7 +44,7 @@ def main() -> None:
   parser.add_argument('--output', help='JSON file of the results')
   args = parser.parse_args()
 
-  load = torch_process.load()
+  load = os.getloadavg()
   kept = memory.keep_freed_memory()
   contenders, details = {}, {}
   for dtype in args.dtypes.split(','):

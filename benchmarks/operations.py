@@ -8,6 +8,7 @@ Ratios are to PyTorch's better memory format.
 """
 
 import argparse
+import os
 import time
 
 import jax
@@ -41,7 +42,7 @@ def main() -> None:
   parser.add_argument('--output', help='JSON file of the results')
   args = parser.parse_args()
 
-  load = torch_process.load()
+  load = os.getloadavg()
   kept = memory.keep_freed_memory()
   columns = [f'torch {layout}' for layout in torch_process.LAYOUTS] + [
       *_LOWERINGS]

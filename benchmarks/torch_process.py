@@ -1,7 +1,6 @@
 """PyTorch in an environment and a process of its own, to compare with."""
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -74,8 +73,3 @@ def in_turn(contenders: dict[str, Any], rounds: int, repeats: int
       time.sleep(_REST_SECONDS)
       seconds[name] += run(repeats + 1)[1:]
   return seconds
-
-
-def load() -> tuple[float, ...]:
-  """Of the machine before a measurement."""
-  return os.getloadavg()

@@ -1,15 +1,14 @@
 """Trained networks on images: each of them, and all together as an ensemble."""
 
 from collections.abc import Sequence
-import html
 import os
 import pathlib
 from typing import Any
 
 import numpy as np
 
-from nas_jax import records
 from nas_jax import pages
+from nas_jax import records
 from nas_jax import statistics
 from nas_jax import trained
 from nas_jax.data import images as image_data
@@ -106,9 +105,9 @@ def write(found: dict[str, Any], folder: str | os.PathLike) -> pathlib.Path:
   folder.mkdir(parents=True, exist_ok=True)
   records.write_json(folder / 'evaluation.json', found)
   title = f'{found["dataset"]}, {found["num_images"]:,} {found["split"]} images'
-  body = [f'<h1>{html.escape(title)}</h1>', '<h2>Accuracy</h2>',
+  body = [f'<h1>{pages.escape(title)}</h1>', '<h2>Accuracy</h2>',
           pages.html_table(_accuracies(found)),
-          f'<h2>Classes</h2><p>{html.escape(_whose(found))}</p>',
+          f'<h2>Classes</h2><p>{pages.escape(_whose(found))}</p>',
           pages.html_table(_classes(found)),
           '<h2>Confusion</h2><p>A row is a true class, a column the predicted '
           'one.</p>', pages.html_table(_confusion(found))]

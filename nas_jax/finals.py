@@ -21,7 +21,6 @@ from nas_jax.data import images as image_data
 from nas_jax.networks import graph
 from nas_jax.training import classify
 from nas_jax.training import fit
-from nas_jax.training import optimizers
 from nas_jax.training import recipes
 
 NO_FLIP = ('digits', 'mnist')  # mirrored digits are not digits
@@ -70,10 +69,8 @@ def train(folder: pathlib.Path, job: Job, split: image_data.Split, label: str
     state, log = _fit(folder, trainer, job, split, label)
   if fit.diverged(log):
     logging.warning('%s diverged in epoch %d', label, log[-1]['epoch'])
-  params = {name: optimizers.averaged(job.recipe, tree, state.optimizer[name])
-            for name, tree in state.params.items()}
-  trained.save_weights(folder, job.config,
-                       graph.Variables(params, state.batch_stats), len(log))
+  trained.save_weights(folder, job.config, classify.tested(job.recipe, state),
+                       len(log))
 
   def evaluate(split):
     with _memory_explained(job):

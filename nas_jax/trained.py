@@ -114,17 +114,15 @@ def build(config: dict[str, Any]) -> graph.Graph:
   Raises:
     ValueError: what the family cannot build.
   """
-  genotype = genotypes.from_json(config['genotype'])
+  preset = _preset(config)
   common = dict(
       image_shape=tuple(config['image_shape']),
       num_classes=config['num_classes'], features=config['features'],
       num_cells=config['num_cells'])
   if 'num_reductions' in config:
     return image.cifar_net(
-        tuple(genotype), num_reductions=config['num_reductions'],
+        tuple(preset.genotype), num_reductions=config['num_reductions'],
         style=ops.Style(**config['style']), **common)
-  preset = presets.Preset(config['family'], genotype,
-                          tuple(map(tuple, config.get('sizes', ()))))
   return zoo.build(preset, config['network'], **common, **config['style'])
 
 
@@ -168,11 +166,8 @@ def load(workdir: Path) -> Trained:
   task = classify.Task(
       tuple(config['image_shape']), tuple(config['mean']),
       tuple(config['std']), config.get('standardise', 'channels'))
-  preset = presets.Preset(
-      config['family'], genotypes.from_json(config['genotype']),
-      tuple(map(tuple, config.get('sizes', ()))))
-  return Trained(net, found[1], task, tuple(config['class_names']), preset,
-                 config)
+  return Trained(net, found[1], task, tuple(config['class_names']),
+                 _preset(config), config)
 
 
 def members(workdir: Path) -> list[pathlib.Path]:
@@ -265,6 +260,12 @@ def score(predicted: np.ndarray, labels: np.ndarray, num_classes: int
   with np.errstate(invalid='ignore'):
     return Score(float(right.sum() / len(labels)), confusion,
                  right / confusion.sum(0), right / confusion.sum(1))
+
+
+def _preset(config: dict[str, Any]) -> presets.Preset:
+  return presets.Preset(
+      config['family'], genotypes.from_json(config['genotype']),
+      tuple(map(tuple, config.get('sizes', ()))))
 
 
 def _seeds(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -124,16 +124,11 @@ def listing(form: str = 'text', network: str = 'cifar') -> str:
 
 def build(preset: presets.Preset, settings: Settings) -> graph.Graph:
   """The network, with an auxiliary classifier where it can have one."""
-  make = functools.partial(
-      zoo.build, preset, settings.network, features=settings.features,
+  return zoo.build_whole(
+      preset, settings.network, features=settings.features,
       num_cells=settings.num_cells, num_classes=settings.num_classes,
       image_shape=None if settings.image_size is None else (
           settings.image_size, settings.image_size, 3))
-  net = make()
-  try:
-    return make(auxiliary=True)
-  except ValueError:  # A family without, or images too small for it.
-    return net
 
 
 def by_part(net: graph.Graph) -> list[tuple[str, tuple[int, ...], cost.Cost]]:

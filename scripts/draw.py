@@ -84,12 +84,8 @@ def build(preset: presets.Preset, settings: Settings) -> graph.Graph:
       preset.family in zoo.FAMILIES) else ('cifar',)
   network = settings.network or (
       'cifar' if 'cifar' in defaults else next(iter(defaults)))
-  chosen = dict(features=settings.features, num_cells=settings.num_cells)
-  net = zoo.build(preset, network, **chosen)
-  try:
-    return zoo.build(preset, network, auxiliary=True, **chosen)
-  except ValueError:  # A family without one.
-    return net
+  return zoo.build_whole(preset, network, features=settings.features,
+                         num_cells=settings.num_cells)
 
 
 if __name__ == '__main__':

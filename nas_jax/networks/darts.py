@@ -9,18 +9,12 @@ Reference: Liu, Simonyan, Yang, DARTS, arXiv 1806.09055, sec. 3.1.2, 3.3 and
 appendix A.
 """
 
-import flax.linen as nn
-import jax
-import jax.numpy as jnp
-
 from nas_jax.networks import graph
 from nas_jax.networks import image
 from nas_jax.networks import ops
-from nas_jax.networks import pooling
 from nas_jax.networks import tables
 from nas_jax.spaces import genotypes
 
-Array = jax.Array
 Value = graph.Value
 
 _STYLE = ops.Style(padding='symmetric', initializer='torch')
@@ -97,7 +91,11 @@ def build(
         drop_path_keep < 1, f'cell{i}', style)
     reduced = reduction
     if auxiliary and i == 2 * num_cells // 3:
-      second = _add_auxiliary(builder, last, network, num_classes, style)
+      # Note: the published ImageNet head has no norm before its last ReLU.
+      imagenet = network == 'imagenet'
+      second = image.add_auxiliary(builder, last, image.AuxiliaryHead(
+          num_classes, style, stride=2 if imagenet else 3, size=2,
+          second_norm=not imagenet))
   output = builder.add(
       'classifier', image.Classifier(
           num_classes, dropout_keep, style, relu=False), [last],
@@ -165,38 +163,3 @@ def _add_cell(builder, previous, last, genotype, features, reduction, reduced,
   # A node without edges is left out of the output (FairDARTS).
   outputs = [states[i] for i in concat if states[i] is not None]
   return builder.concat(f'{name}_output', outputs)
-
-
-def _add_auxiliary(builder, last, network, num_classes, style) -> Value:
-  if min(last.size) < 5:
-    raise ValueError(
-        'the auxiliary head pools 5 x 5 pixels but its input has '
-        f'{last.size[0]} x {last.size[1]}; train without it, or on larger '
-        'images')
-  imagenet = network == 'imagenet'
-  return builder.add(
-      'auxiliary', AuxiliaryHead(
-          num_classes, style, stride=2 if imagenet else 3,
-          second_norm=not imagenet), [last], (num_classes,))
-
-
-class AuxiliaryHead(nn.Module):
-  """[B, H, W, C] -> [B, K]; reads 2 x 2 windows of the pooled image.
-
-  Note: the published ImageNet head has no norm before its last ReLU.
-  """
-  num_classes: int
-  style: ops.Style
-  stride: int = 3
-  second_norm: bool = True
-
-  @nn.compact
-  def __call__(self, x: Array, train: bool) -> Array:
-    x = pooling.pool(nn.relu(x), 'avg', 5, self.stride, 'valid')
-    x = ops.norm(self.style, ops.conv(self.style, x, 128), train)
-    x = ops.conv(self.style, nn.relu(x), 768, (2, 2), padding='valid')
-    if self.second_norm:
-      x = ops.norm(self.style, x, train)
-    # The published networks end with one pixel; larger images are averaged.
-    x = jnp.mean(nn.relu(x), (1, 2))
-    return ops.dense(self.style, x, self.num_classes)

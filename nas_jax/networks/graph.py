@@ -83,7 +83,6 @@ class Builder:
     self.image = Value(0, tuple(image_shape))
     self.style = style
     self.nodes: list[Node] = []
-    self._values = [self.image]
 
   def add(self, name: str, module: nn.Module, inputs: list[Value],
           shape: tuple[int, ...] | None = None, depth: float = 0.) -> Value:
@@ -105,8 +104,7 @@ class Builder:
       shape = _output_shape(module, tuple(v.shape for v in inputs))
     self.nodes.append(
         Node(name, module, tuple(v.index for v in inputs), shape, depth))
-    self._values.append(Value(len(self.nodes), shape))
-    return self._values[-1]
+    return Value(len(self.nodes), shape)
 
   def sum(self, name: str, values: list[Value]) -> Value:
     """The sum of values of one shape."""

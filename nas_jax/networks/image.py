@@ -180,7 +180,8 @@ def stack(
         f'cell{i}', num_stem_cells + i, values[-3 if skips else -2],
         values[-1], features * 2**stage, strided))
     if auxiliary and i == place:
-      second = _add_auxiliary(builder, plan, values[-1], num_classes, style)
+      second = add_auxiliary(builder, values[-1], AuxiliaryHead(
+          num_classes, style, plan.auxiliary_stride, plan.auxiliary_padding))
   output = builder.add('classifier', Classifier(
       num_classes, dropout_keep, style, plan.final_relu, plan.linear_bias),
                        [values[-1]], (num_classes,))
@@ -201,6 +202,21 @@ def check_size(image_shape: tuple[int, int, int], halvings: int) -> None:
     raise ValueError(
         f'an image of {image_shape[0]} x {image_shape[1]} pixels cannot be '
         f'halved by {halvings} reduction cells')
+
+
+def add_auxiliary(builder: graph.Builder, value: Value, head: nn.Module
+                  ) -> Value:
+  """Appends the auxiliary classifier of a value.
+
+  Raises:
+    ValueError: there are too few pixels for its pool.
+  """
+  if min(value.size) < 5:
+    raise ValueError(
+        'the auxiliary head pools 5 x 5 pixels but its input has '
+        f'{value.size[0]} x {value.size[1]}; train without it, or on larger '
+        'images')
+  return builder.add('auxiliary', head, [value], (head.num_classes,))
 
 
 class Stem(nn.Module):
@@ -249,22 +265,25 @@ class Classifier(nn.Module):
 
 
 class AuxiliaryHead(nn.Module):
-  """The auxiliary classifier of appendix A.7: [B, H, W, C] -> [B, K].
-
-  The kernel of its second convolution has the size of the pooled image.
-  """
+  """The auxiliary classifier of appendix A.7: [B, H, W, C] -> [B, K]."""
   num_classes: int
   style: ops.Style
   stride: int = 3  # of the pool
   padding: str = 'valid'  # of the second convolution
+  size: int | None = None  # of its kernel; unset, that of the pooled image
+  second_norm: bool = True  # after it
 
   @nn.compact
   def __call__(self, x: Array, train: bool) -> Array:
     x = pooling.pool(nn.relu(x), 'avg', 5, self.stride, 'valid')
     x = nn.relu(ops.norm(self.style, ops.conv(self.style, x, 128), train))
-    x = ops.conv(self.style, x, 768, x.shape[1:3], padding=self.padding)
-    x = jnp.mean(nn.relu(ops.norm(self.style, x, train)), (1, 2))
-    return ops.dense(self.style, x, self.num_classes)
+    size = (self.size,) * 2 if self.size else x.shape[1:3]
+    x = ops.conv(self.style, x, 768, size, padding=self.padding)
+    if self.second_norm:
+      x = ops.norm(self.style, x, train)
+    # One pixel in the published networks; of larger images the mean.
+    return ops.dense(
+        self.style, jnp.mean(nn.relu(x), (1, 2)), self.num_classes)
 
 
 def _layout(plan: Plan, num_cells: int, num_reductions: int
@@ -298,15 +317,3 @@ def _add_stem(builder: graph.Builder, plan: Plan, features: int,
     stem = builder.add(
         'stem', Stem(channels, style), [image], (*image.size, channels))
   return [None if plan.raw_first_input else stem, stem]
-
-
-def _add_auxiliary(builder: graph.Builder, plan: Plan, value: Value,
-                   num_classes: int, style: ops.Style) -> Value:
-  if min(value.size) < 5:
-    raise ValueError(
-        'the auxiliary head pools 5 x 5 pixels but its input has '
-        f'{value.size[0]} x {value.size[1]}; train without it, or on larger '
-        'images')
-  return builder.add('auxiliary', AuxiliaryHead(
-      num_classes, style, plan.auxiliary_stride, plan.auxiliary_padding),
-                     [value], (num_classes,))

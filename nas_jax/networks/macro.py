@@ -5,18 +5,12 @@ Reference: Pham et al., Efficient Neural Architecture Search via Parameter
   src/cifar10/general_child.py and scripts/cifar10_macro_final.sh.
 """
 
-import flax.linen as nn
-import jax
-import jax.numpy as jnp
-
 from nas_jax.networks import graph
 from nas_jax.networks import image
 from nas_jax.networks import knobs
 from nas_jax.networks import ops
 from nas_jax.networks import tables
 from nas_jax.spaces import macro_code
-
-Array = jax.Array
 
 # features are those of the stem; they double at both halvings.
 _STYLE = ops.Style(initializer='fan_in')
@@ -101,19 +95,7 @@ def build(
           builder.add(f'pool{k}_value{j}', ops.FactorizedReduction(
               features, 2, style), [value], (*size, features))
           for j, value in enumerate(values)]
-  output = builder.add('classifier', Classifier(
-      num_classes, dropout_keep, style), [values[-1]], (num_classes,))
+  output = builder.add('classifier', image.Classifier(
+      num_classes, dropout_keep, style, relu=False, use_bias=False),
+                       [values[-1]], (num_classes,))
   return builder.finish(output)
-
-
-class Classifier(nn.Module):
-  """Global average pool, dropout, product without bias: -> [B, K]."""
-  num_classes: int
-  dropout_keep: float
-  style: ops.Style
-
-  @nn.compact
-  def __call__(self, x: Array, train: bool) -> Array:
-    x = jnp.mean(x, (1, 2))
-    x = nn.Dropout(1. - self.dropout_keep, deterministic=not train)(x)
-    return ops.dense(self.style, x, self.num_classes, use_bias=False)

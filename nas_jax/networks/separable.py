@@ -21,8 +21,9 @@ Padding = str | Sequence[tuple[int, int]]
 LOWERINGS = ('auto', 'grouped', 'merged', 'shifted')
 _NHWC = ('NHWC', 'HWIO', 'NHWC')
 # Below so many channels the gradient of a depthwise kernel is fastest as the
-# diagonal of a dense one; by the size of the kernel, the last for all others.
-_DIAGONAL_BELOW = {3: 32, 5: 64, None: 64}
+# diagonal of a dense one; by the size of the kernel, or for all others.
+_DIAGONAL_BELOW = {3: 32}
+_ELSE_BELOW = 64
 
 
 def separable(
@@ -54,24 +55,34 @@ def separable(
   Raises:
     ValueError: an unknown lowering or padding.
   """
-  lowering = _FORCED.get() or lowering
-  if lowering not in LOWERINGS:
-    raise ValueError(f'lowering is {lowering!r}, expected one of {LOWERINGS}')
-  if lowering == 'auto':
-    lowering = _pick()
-  pads = tuple(paddings.pads(
-      x.shape[1:3], depthwise.shape[:2], (stride, stride), dilation, padding))
-  if lowering == 'merged':
-    kernel = depthwise[..., None] * pointwise
-    return convolution(
-        x, kernel, stride=stride, dilation=dilation, padding=pads)
-  if lowering == 'grouped':
-    hidden = convolution(
-        x, depthwise[:, :, None, :], stride=stride, dilation=dilation,
-        padding=pads, groups=x.shape[-1])
-  else:
-    hidden = _shifted(x, depthwise, stride, dilation, pads)
-  return _pointwise(hidden, pointwise)
+  window = dict(stride=stride, dilation=dilation, padding=padding)
+  if _resolve(lowering) == 'merged':
+    return convolution(x, depthwise[..., None] * pointwise, **window)
+  return _pointwise(
+      per_channel(x, depthwise, lowering=lowering, **window), pointwise)
+
+
+def per_channel(
+    x: Array,
+    kernel: Array,
+    *,
+    stride: int = 1,
+    dilation: int = 1,
+    padding: Padding = 'same',
+    lowering: str = 'auto',
+) -> Array:
+  """Depthwise k x k convolution: [B, H, W, C] * [k, k, C] -> [B, H', W', C].
+
+  The arguments are those of `separable`; with nothing to merge with, 'merged'
+  is 'grouped'.
+  """
+  if _resolve(lowering) == 'shifted':
+    pads = paddings.pads(
+        x.shape[1:3], kernel.shape[:2], (stride, stride), dilation, padding)
+    return _shifted(x, kernel, stride, dilation, tuple(pads))
+  return convolution(
+      x, kernel[:, :, None, :], stride=stride, dilation=dilation,
+      padding=padding, groups=x.shape[-1])
 
 
 def convolution(
@@ -131,6 +142,14 @@ def forced(lowering: str) -> Iterator[None]:
 _FORCED = contextvars.ContextVar('lowering', default=None)
 
 
+def _resolve(lowering: str) -> str:
+  """What is forced, or else meant."""
+  lowering = _FORCED.get() or lowering
+  if lowering not in LOWERINGS:
+    raise ValueError(f'lowering is {lowering!r}, expected one of {LOWERINGS}')
+  return _pick() if lowering == 'auto' else lowering
+
+
 def _pick() -> str:
   """The fastest lowering measured on this backend, over the sizes in use.
 
@@ -174,8 +193,7 @@ def _shifted_backward(stride, dilation, pads, residuals, cotangent):
   # dk: a convolution with batch and channels exchanged gives the gradient of
   # a dense kernel, [k, k, C, C], of which a depthwise one is the diagonal.
   x, cotangent = lax.optimization_barrier((x, cotangent))
-  limit = _DIAGONAL_BELOW.get(size, _DIAGONAL_BELOW[None])
-  if x.shape[-1] < limit:
+  if x.shape[-1] < _DIAGONAL_BELOW.get(size, _ELSE_BELOW):
     dense = lax.conv_general_dilated(
         x, cotangent, (dilation, dilation), pads,
         rhs_dilation=(stride, stride),

@@ -52,7 +52,7 @@ class Separable:
 
 @dataclasses.dataclass(frozen=True)
 class Pool:
-  """Average (padding not counted) or maximum; see `ops.pool`."""
+  """Average (padding not counted) or maximum; see `pooling.pool`."""
   kind: str
   size: int
   stride: int
@@ -262,10 +262,9 @@ class Chain(nn.Module):
         return ops.conv(style, x, features, (size, size), stride,
                         padding=padding, groups=groups)
       case Depthwise(size, stride):
-        kernel = self._filters(i, size, x)
-        return separable.convolution(
-            x, kernel[:, :, None], stride=stride, padding=style.padding,
-            groups=x.shape[-1])
+        return separable.per_channel(
+            x, self._filters(i, size, x), stride=stride,
+            padding=style.padding, lowering=style.lowering)
       case Separable(features, size):
         pointwise = self.param(
             f'pointwise_{i}', initializers.kernel(style.initializer),

@@ -117,6 +117,16 @@ def build(
       style=dataclasses.replace(defaults.style, **style_changes))
 
 
+def build_whole(preset: presets.Preset, network: str = 'cifar', **options
+                ) -> graph.Graph:
+  """As `build`, with an auxiliary classifier where there can be one."""
+  net = build(preset, network, **options)
+  try:
+    return build(preset, network, auxiliary=True, **options)
+  except ValueError:  # A family without, or images too small for it.
+    return net
+
+
 def _first(*values):
   """The first that is set."""
   return next((v for v in values if v is not None), None)

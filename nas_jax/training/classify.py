@@ -122,6 +122,7 @@ def compile_trainer(
 
 
 lower_step = steps.lower_step
+tested = steps.tested
 
 
 def train_epoch(

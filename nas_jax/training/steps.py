@@ -60,6 +60,13 @@ def start(net: graph.Graph, recipe: recipes.Recipe, key: Array) -> TrainState:
       for name, tree in variables.params.items()})
 
 
+def tested(recipe: recipes.Recipe, state: TrainState) -> graph.Variables:
+  """What a state is evaluated with: averaged, if the recipe averages."""
+  return graph.Variables({
+      name: optimizers.averaged(recipe, tree, state.optimizer[name])
+      for name, tree in state.params.items()}, state.batch_stats)
+
+
 def normalise(task: Task, images: Array) -> Array:
   """uint8[B, H, W, C] -> float32[B, H, W, C], without augmentation."""
   return augment.standardise(
@@ -73,11 +80,8 @@ def whole(net: graph.Graph, recipe: recipes.Recipe, task: Task,
   model = graph.GraphNet(net)
 
   def predict(state, images):
-    params = {name: optimizers.averaged(recipe, tree, state.optimizer[name])
-              for name, tree in state.params.items()}
-    return model.apply(
-        {'params': params, 'batch_stats': state.batch_stats},
-        normalise(task, images)).main.astype(jnp.float32)
+    return model.apply(tested(recipe, state)._asdict(), normalise(
+        task, images)).main.astype(jnp.float32)
 
   predict = jax.jit(predict).lower(
       _state_shapes(net, recipe), _images(recipe.eval_batch_size, task)
@@ -153,11 +157,8 @@ def blockwise(net: graph.Graph, recipe: recipes.Recipe, task: Task) -> Program:
     return TrainState(params, state.batch_stats, optimizer), _mean(collected)
 
   def predict(state, images):
-    params = {name: optimizers.averaged(recipe, tree, state.optimizer[name])
-              for name, tree in state.params.items()}
     return blocks.predict(
-        graph.Variables(params, state.batch_stats), programs,
-        shared.normalise(images))
+        tested(recipe, state), programs, shared.normalise(images))
 
   return Program(step, predict, None)
 

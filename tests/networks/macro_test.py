@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from nas_jax.networks import graph
+from nas_jax.networks import image
 from nas_jax.networks import macro
 from tests.networks import executions
 
@@ -87,7 +88,8 @@ def test_the_classifier_has_no_bias():
 
 
 def test_features_before_the_classifier_are_dropped_in_training():
-  module = macro.Classifier(1, .5, macro._STYLE)
+  module = image.Classifier(
+      1, .5, macro._STYLE, relu=False, use_bias=False)
   params = {'params': {'Dense_0': {'kernel': jnp.ones((400, 1))}}}
   x = jnp.ones((1, 1, 1, 400))
   assert module.apply(params, x, False) == 400

@@ -87,6 +87,16 @@ def test_the_padding_of_pytorch_starts_at_the_first_pixel():
     np.testing.assert_array_equal(y[0, ..., 0], [[0, 2], [8, 10]])
 
 
+@pytest.mark.parametrize('lowering', separable.LOWERINGS)
+def test_filters_per_channel_are_those_of_a_separable_convolution(lowering):
+  x, depthwise, _ = _arguments(3, (7, 6), 4, 1, jnp.float32)
+  window = dict(stride=2, padding='symmetric', lowering=lowering)
+  alone = separable.per_channel(x, depthwise, **window)
+  np.testing.assert_allclose(
+      alone, separable.separable(x, depthwise, jnp.eye(4), **window),
+      rtol=1e-5, atol=1e-5)
+
+
 def test_a_lowering_can_be_forced():
   jaxpr = lambda: str(jax.make_jaxpr(lambda *a: separable.separable(
       *a, lowering='shifted'))(*_arguments(3, (4, 4), 2, 2, jnp.float32)))
