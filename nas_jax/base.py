@@ -61,11 +61,23 @@ class Evaluator(NamedTuple):
   jittable: bool = True  # False: evaluate runs on the host
 
 
+class Score(NamedTuple):
+  """How likely a policy is to choose a genome, choice by choice.
+
+  Both are 0 where a genome has no choice: at what was given to the policy,
+  and beyond the depth of the network.
+  """
+  log_probs: jax.Array  # float32[L], of each choice given those before it
+  entropies: jax.Array  # float32[L], nats, of what each was drawn from
+
+
 class Controller(NamedTuple):
-  """A policy over genomes."""
+  """A policy over genomes; its parameters are a tree of arrays."""
   init: Callable[[Key], PyTree]
-  sample: Callable[[PyTree, Key], tuple[Genome, PyTree]]  # genome, score
-  score: Callable[[PyTree, Genome], PyTree]
+  # (params, key, *condition) -> genome, Score; the condition, such as the
+  # depth of the network, is empty for most controllers.
+  sample: Callable[..., tuple[Genome, Score]]
+  score: Callable[[PyTree, Genome], Score]  # of any genome, differentiable
 
 
 class GradientSearch(NamedTuple):
