@@ -15,9 +15,11 @@ from jax import ad_checkpoint
 from jax.extend import core
 import jax.numpy as jnp
 
+from nas_jax.networks import block
 from nas_jax.networks import graph
 from nas_jax.networks import norm
 from nas_jax.networks import separable
+from nas_jax.spaces import block_code
 
 _NORMS = (nn.BatchNorm, norm.BatchNorm)
 _MARK = 'batch_norm'
@@ -98,6 +100,39 @@ def by_node(net: graph.Graph) -> list[tuple[graph.Node, Cost]]:
     else:
       found.append((node, Cost(0, params, 0, 0, 0, 0, 0)))
   return found
+
+
+def block_multiply_adds(
+    code: block_code.Code, features: int, image_size: int, *,
+    widen: bool = False,
+) -> int:
+  """The FLOPs of BlockQNN's reward: one block, n_in k^2 n_out m^2 by layer.
+
+  Args:
+    code: a block, see block_code.py.
+    features: F, the channels of its input and of its convolutions.
+    image_size: m, the height and width of its images.
+    widen: whether concatenations keep all channels; otherwise the 1x1
+      convolutions that bring back F count, see `block.add_block`.
+
+  Raises:
+    ValueError: a code that describes no block, or no features or pixels.
+
+  Note: a block without convolutions has no multiply-adds, and the logarithm of
+  0 would make it the best of all. Here no block has fewer than its m m F
+  values.
+
+  References: Zhong et al., arXiv 1708.05552; the count by layers is that of He
+    and Sun, Convolutional neural networks at constrained time cost.
+  """
+  for name, value in (('features', features), ('image_size', image_size)):
+    if value < 1:
+      raise ValueError(f'{name} is {value}, expected at least 1')
+  builder = graph.Builder((image_size, image_size, features))
+  output = block.add_block(
+      builder, builder.image, code, features, 'block', builder.style, widen)
+  found = count(builder.finish(output)).macs if output.index else 0
+  return max(found, image_size**2 * features)
 
 
 def count_function(function: Callable[..., Any], *args: Any) -> Operations:

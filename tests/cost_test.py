@@ -14,6 +14,7 @@ from nas_jax.networks import ops
 from nas_jax.networks import pooling
 from nas_jax.networks import separable
 from nas_jax.spaces import genotypes
+from nas_jax.spaces import presets_rl
 from nas_jax.training import classify
 from nas_jax.training import recipes
 
@@ -262,3 +263,23 @@ def test_a_backend_that_does_not_tell_is_an_error():
       return None
   with pytest.raises(ValueError, match="'cpu' does not tell .*estimate_memory"):
     cost.peak_memory(Compiled())
+
+
+@pytest.mark.parametrize('code, widen, expected', [
+    (presets_rl.RESNET_LIKE, False, 18_874_368),
+    (presets_rl.RESNET_LIKE, True, 18_874_368),
+    (presets_rl.INCEPTION_LIKE, True, 38_797_312),
+    # Two 1x1 convolutions from 64 channels back to 32.
+    (presets_rl.INCEPTION_LIKE, False, 38_797_312 + 2 * 64 * 32 * 32**2),
+    # No convolution: one per value.
+    (((1, 4, 0, 0, 0),), False, 32 * 32**2),
+    (((1, 2, 3, 0, 0), (2, 5, 0, 0, 1)), False, 32 * 32**2),
+    (((1, 1, 1, 0, 0),), False, 32 * 32 * 32**2),
+])
+def test_multiply_adds_of_a_block(code, widen, expected):
+  assert cost.block_multiply_adds(code, 32, 32, widen=widen) == expected
+
+
+def test_a_block_needs_features_and_pixels():
+  with pytest.raises(ValueError, match='image_size is 0, expected at least 1'):
+    cost.block_multiply_adds(presets_rl.RESNET_LIKE, 32, 0)

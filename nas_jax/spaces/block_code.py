@@ -85,7 +85,8 @@ def density(code: Code, input_is_node: bool = False) -> float:
 
   Args:
     code: a block.
-    input_is_node: whether the input of the block and the edges from it count.
+    input_is_node: whether the input of the block and the edges from it count;
+      without them a block of one layer has no edge, hence no logarithm.
 
   Raises:
     ValueError: see `layers`.

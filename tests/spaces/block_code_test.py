@@ -19,6 +19,11 @@ def test_density_of_the_published_blocks():
   assert density(presets_rl.RESNET_LIKE, input_is_node=True) == 5 / 5
 
 
+def test_density_of_a_single_layer_has_a_logarithm_with_the_input_as_a_node():
+  assert block_code.density(((1, 1, 3, 0, 0),)) == 0.
+  assert block_code.density(((1, 1, 3, 0, 0),), input_is_node=True) == 1 / 2
+
+
 def test_a_block_may_have_several_leaves_and_no_terminal_layer():
   code = ((1, 1, 3, 0, 0), (2, 2, 3, 0, 0), (3, 6, 0, 1, 1))
   assert block_code.leaves(code) == (2, 3)
