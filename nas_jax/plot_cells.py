@@ -1,11 +1,9 @@
 """Pictures of cells as SVG."""
 
 from collections.abc import Mapping
-import math
 from typing import Any
 
-import numpy as np
-
+from nas_jax import layout
 from nas_jax import svg
 from nas_jax.spaces import genotypes
 
@@ -50,7 +48,7 @@ def draw_cell(genotype: Mapping[str, Any], kind: str) -> str:
     return 34 if state < 2 else fan if state == out else (
         26 + _ROW * len(nodes[state]))
 
-  y = _place([(s, c) for s, c in column.items()], links, height)
+  y = layout.place([(s, c) for s, c in column.items()], links, height)
   longest = max(len(op) for ops in nodes.values() for op in ops)
   widths = [70] + [max(56, 7. * longest + 18) + 60] * (column[out] - 1) + [66]
   left, right = [16.0], []
@@ -122,44 +120,6 @@ def _cell(genotype, kind):
   if not nodes or not sources[out]:
     raise ValueError(f'the output of {kind} reads nothing')
   return nodes, sources
-
-
-def _place(items, links, height) -> dict[tuple[int, int], float]:
-  """Heights of all items: near their neighbours' mean, few crossings."""
-  items = sorted({*items, *(i for link in links for i in link)})
-  columns = [[i for i in items if i[1] == c]
-             for c in range(max(c for _, c in items) + 1)]
-  near = {i: [] for i in items}
-  for a, b in links:
-    near[a].append(b)
-    near[b].append(a)
-  y, best = {i: 0.0 for i in items}, (math.inf, {})
-  for sweep in range(40):
-    # First the order of each column is free, then only the heights.
-    if sweep == 24:
-      y = dict(best[1])
-    for c in range(len(columns))[::1 if sweep % 2 else -1]:
-      wish = {i: np.mean([y[n] for n in near[i]] or [y[i]]) for i in columns[c]}
-      free = c > 0 and sweep < 24
-      order = sorted(columns[c], key=(wish if free else y).get)
-      size = np.array([height(i) + 16 for i in order])
-      room = np.cumsum(size) - size / 2
-      y |= zip(order, _rising(np.array([wish[i] for i in order]) - room) + room)
-    crossed = sum(
-        a[1] == p[1] and (y[a] - y[p]) * (y[b] - y[q]) < 0
-        for i, (a, b) in enumerate(links) for p, q in links[:i])
-    best = min(best, (crossed, dict(y)), key=lambda pair: pair[0])
-  return {i: round(float(v), 1) for i, v in y.items()}
-
-
-def _rising(values: np.ndarray) -> np.ndarray:
-  """The nearest vector that never falls (pool adjacent violators)."""
-  blocks = []
-  for value in values:
-    blocks.append([value])
-    while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
-      blocks[-2:] = [blocks[-2] + blocks[-1]]
-  return np.concatenate([np.full(len(b), np.mean(b)) for b in blocks])
 
 
 def _node(state, x, y, width, ops, used) -> str:
