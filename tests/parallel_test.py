@@ -147,17 +147,17 @@ def _children(folder: pathlib.Path) -> dict:
                           crop_padding=1, flip=False, eval_batch_size=30)
   genomes = jnp.stack([space.sample(jax.random.key(i)) for i in range(5)])
   devices, finished = set(), []
-  evaluate = classify.evaluate
+  measure = classify.measure
 
   def watched(trainer, recipe, state, split):
     devices.update(*[x.devices() for x in jax.tree.leaves(state)])
-    return evaluate(trainer, recipe, state, split)
+    return measure(trainer, recipe, state, split)
 
-  def reward(log, accuracy):
-    finished.append(accuracy)
+  def reward(outcome):
+    finished.append(outcome.accuracy)
     if len(finished) == interrupt_at:
       raise KeyboardInterrupt
-    return log[-1]['loss'] + accuracy
+    return outcome.records[-1]['loss'] + outcome.accuracy
 
   def evaluator(num_devices, **kwargs):
     return scratch.scratch(
@@ -165,7 +165,7 @@ def _children(folder: pathlib.Path) -> dict:
             tuple(genotype), image_shape=(8, 8, 1), num_classes=10,
             num_cells=1, features=2, num_reductions=0),
         space.genotype, data, recipe, seed=0, num_devices=num_devices,
-        reward=reward, **kwargs)
+        scoring=scratch.Scoring(reward=reward), **kwargs)
 
   def rewards(evaluator):
     evaluation, _ = evaluator.evaluate(
@@ -173,7 +173,7 @@ def _children(folder: pathlib.Path) -> dict:
         base.Proposals(genomes))
     return np.asarray(evaluation.rewards).tolist()
 
-  classify.evaluate = watched
+  classify.measure = watched
   interrupt_at = None
   one = rewards(evaluator(1))
   devices.clear()

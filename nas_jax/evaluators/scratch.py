@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from concurrent import futures
+import dataclasses
 import hashlib
 import json
+import math
 import os
 import queue
 import threading
@@ -19,6 +21,7 @@ from nas_jax import parallel
 from nas_jax import records
 from nas_jax.data import batches
 from nas_jax.data import images as image_data
+from nas_jax.data import splits
 from nas_jax.networks import graph
 from nas_jax.spaces import genotypes
 from nas_jax.training import classify
@@ -35,6 +38,37 @@ class ScratchState(NamedTuple):
   """Nothing: a child's score is a function of the seed and its genotype."""
 
 
+class Outcome(NamedTuple):
+  """What a reward may depend on."""
+  genotype: base.Genotype
+  records: list[fit.Record]  # of the epochs, see `fit.fit`
+  accuracy: float  # on the validation images, see `scratch`
+  loss: float  # mean cross-entropy on them, after the last epoch
+
+
+class Scoring(NamedTuple):
+  """From a trained child to its reward.
+
+  Attributes:
+    reward: by default the accuracy.
+    floor: reward of a failed child; below that of any other.
+    validate_last: epochs at the end that are validated; the accuracy is the
+      best of theirs. 0: the last one's, or the best of all with
+      `recipe.patience`.
+    retries: how often a child starts again, with `retry_factor` times the
+      learning rate, when its first epoch ends no better than chance.
+    retry_factor: see `retries`.
+    folds: where positive, training and validation images are joined and cut
+      into so many parts; which one validates a child follows from the child.
+  """
+  reward: Callable[[Outcome], float] = lambda outcome: outcome.accuracy
+  floor: float = 0.
+  validate_last: int = 0
+  retries: int = 0
+  retry_factor: float = .4
+  folds: int = 0
+
+
 def scratch(
     build: Callable[[base.Genotype], graph.Graph],
     genotype: Callable[[base.Genome], base.Genotype],
@@ -43,16 +77,15 @@ def scratch(
     *,
     seed: int,
     cache: str | os.PathLike | None = None,
-    reward: Callable[[list[fit.Record], float], float] | None = None,
-    floor: float = 0.,
+    scoring: Scoring = Scoring(),
     execution: str = 'auto',
     num_devices: int = 1,
     compile_ahead: bool = True,
 ) -> base.Evaluator:
   """Trains every child on the training split, scores it on validation.
 
-  A child that diverges, does not fit in memory or cannot be built gets the
-  floor and failed = 1. Equal genotypes are trained once. While one child
+  A child that diverges, does not fit in memory, cannot be built or has a
+  reward that is not finite gets the floor and failed = 1. Equal genotypes are trained once. While one child
   trains, the next ones of the round compile in background threads.
 
   Args:
@@ -64,9 +97,7 @@ def scratch(
       (seed, genotype), whenever it is trained.
     cache: a JSON-lines file of trained children, read at the start: a killed
       run loses no finished child, and two searches may share it.
-    reward: (records of the epochs, validation accuracy) -> reward; by default
-      the accuracy.
-    floor: reward of a failed child.
+    scoring: what becomes the reward.
     execution: see `classify.compile_trainer`.
     num_devices: children trained at a time, each on its own device.
     compile_ahead: whether children compile before their turn.
@@ -77,15 +108,17 @@ def scratch(
     (repeated for a genotype met again).
 
   Raises:
-    ValueError: at once, for an unknown execution, more devices than there are
-      or a damaged cache.
+    ValueError: at once, for an unknown execution, more devices than there are,
+      a damaged cache, or one fold.
   """
   classify.check_execution(execution)
+  if scoring.folds < 0 or scoring.folds == 1:
+    raise ValueError(f'folds is {scoring.folds}, expected 0 or at least 2')
   devices = parallel.local_devices(num_devices)
   known = {_name(child['genotype']): child for child in _read(cache)}
   if cache and os.path.exists(cache):
     records.rewrite(cache, known.values())  # Drops a line cut short.
-  bench = _Bench(build, data, recipe, seed, reward, floor, execution, devices)
+  bench = _Bench(build, data, recipe, seed, scoring, execution, devices)
 
   def keep(child: Child) -> None:
     known[_name(child['genotype'])] = child
@@ -124,17 +157,19 @@ def scratch(
   return base.Evaluator(lambda key: ScratchState(), evaluate, jittable=False)
 
 
+class _NoBetterThanChance(Exception):
+  """The first epoch taught nothing."""
+
+
 class _Bench:
   """Where children are compiled and trained; holds the data once per device."""
 
-  def __init__(self, build, data, recipe, seed, reward, floor, execution,
-               devices):
+  def __init__(self, build, data, recipe, seed, scoring, execution, devices):
     self._build = build
     self._data = data
     self._recipe = recipe
     self._seed = seed
-    self._reward = reward
-    self._floor = float(floor)
+    self._scoring = scoring
     self._execution = execution
     self._devices = devices
     self._splits = [None] * len(devices)
@@ -144,7 +179,8 @@ class _Bench:
     """Raises ValueError where the network cannot be built."""
     with jax.default_device(self._devices[device]):
       return classify.compile_trainer(
-          self._build(genotype), self._recipe, classify.task_of(self._data),
+          self._build(genotype), self._recipe,
+          classify.task_of(self._data, self._recipe.standardise),
           execution=self._execution)
 
   def train_on_all_devices(
@@ -181,7 +217,8 @@ class _Bench:
       trainer: futures.Future | None = None) -> Child:
     """Trains one child; what the search must survive becomes the floor."""
     child = {
-        'genotype': genotypes.to_json(genotype), 'reward': self._floor,
+        'genotype': genotypes.to_json(genotype),
+        'reward': float(self._scoring.floor),
         'metrics': dict.fromkeys(_METRICS, 0.) | {'failed': 1.},
         'seconds': dict.fromkeys(_SECONDS, 0.), 'error': None}
     try:
@@ -193,7 +230,7 @@ class _Bench:
       else:
         child['seconds']['compile'] = compiled.compile_seconds
         start = time.perf_counter()
-        self._score(child, compiled, device)
+        self._score(child, genotype, compiled, device)
         child['seconds']['train'] = time.perf_counter() - start
     except (MemoryError, jax.errors.JaxRuntimeError) as e:
       if not classify.out_of_memory(e):
@@ -204,33 +241,80 @@ class _Bench:
                       child['error'])
     return child
 
-  def _score(self, child: Child, trainer: classify.Trainer, device: int):
+  def _score(self, child: Child, genotype: base.Genotype,
+             trainer: classify.Trainer, device: int) -> None:
     """Fills in the metrics and the reward, or the error."""
-    metrics = child['metrics']
-    key = jax.random.fold_in(
-        jax.random.key(self._seed), _hash(_name(child['genotype'])))
+    metrics, scoring = child['metrics'], self._scoring
+    number = _hash(_name(child['genotype']))
     with jax.default_device(self._devices[device]):
-      if self._splits[device] is None:
-        self._splits[device] = (batches.to_device(self._data.train),
-                                batches.to_device(self._data.validation))
-      train, validation = self._splits[device]
-      state, log = fit.fit(
-          key, trainer, self._recipe, train, seed=self._seed,
-          validation=validation, on_epoch=self._check_stop)
+      train, validation = self._split(number, device)
+      state, log = self._fit(
+          jax.random.fold_in(jax.random.key(self._seed), number), trainer,
+          train, validation)
       metrics['num_params'] = float(
           sum(x.size for x in jax.tree.leaves(state.params)))
       metrics['epochs'] = float(len(log))
       if fit.diverged(log):
         child['error'] = f'diverged in epoch {log[-1]["epoch"]}'
         return
-      scores = [r['validation_accuracy'] for r in log
-                if 'validation_accuracy' in r]
-      accuracy = max(scores) if scores else classify.evaluate(
+      accuracy, loss = classify.measure(
           trainer, self._recipe, state, validation)
+    counted = log if self._recipe.patience else (
+        log[len(log) - scoring.validate_last:])
+    accuracy = max((r['validation_accuracy'] for r in counted
+                    if 'validation_accuracy' in r), default=accuracy)
+    reward = float(scoring.reward(Outcome(genotype, log, accuracy, loss)))
+    if not math.isfinite(reward):
+      child['error'] = f'the reward is {reward}'
+      return
+    child['reward'] = reward
     metrics.update(validation_accuracy=accuracy, failed=0.,
                    train_accuracy=log[-1]['train_accuracy'])
-    child['reward'] = float(
-        self._reward(log, accuracy) if self._reward else accuracy)
+
+  def _fit(self, key, trainer, train, validation):
+    """Trains, and again with a lower rate where the first epoch taught nothing.
+    """
+    scoring, recipe = self._scoring, self._recipe
+    chance = 1 / self._data.num_classes
+    first_counted = recipe.epochs - scoring.validate_last
+    for attempt in range(scoring.retries + 1):
+      may_retry = attempt < scoring.retries
+
+      def on_epoch(record):
+        self._check_stop(record)
+        if may_retry and not record['epoch'] and not (
+            record.get('validation_accuracy', 0.) > chance):
+          raise _NoBetterThanChance
+
+      try:
+        return fit.fit(
+            jax.random.fold_in(key, attempt) if attempt else key, trainer,
+            dataclasses.replace(
+                recipe, learning_rate=recipe.learning_rate
+                * scoring.retry_factor**attempt),
+            train, seed=self._seed, validation=validation, on_epoch=on_epoch,
+            validate=lambda epoch: epoch >= first_counted or (
+                may_retry and not epoch))
+      except _NoBetterThanChance:
+        continue
+    raise AssertionError('the last attempt ends')
+
+  def _split(self, number, device):
+    """Training and validation images of a child."""
+    data, folds = self._data, self._scoring.folds
+    if self._splits[device] is None:
+      self._splits[device] = (
+          batches.to_device(image_data.train_and_validation(data)) if folds
+          else (batches.to_device(data.train),
+                batches.to_device(data.validation)))
+    found = self._splits[device]
+    if not folds:
+      return found
+    parts = np.array_split(
+        splits.random_order((self._seed,), len(found.labels)), folds)
+    held_out = parts.pop(number % folds)
+    return tuple(image_data.Split(found.images[rows], found.labels[rows])
+                 for rows in (np.concatenate(parts), held_out))
 
   def _check_stop(self, record: fit.Record) -> None:
     if self._stop.is_set():

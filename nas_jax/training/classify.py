@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from nas_jax.data import batches
 from nas_jax.data import images as image_data
@@ -148,7 +149,7 @@ def train_epoch(
 
   Returns:
     The state, and the epoch's mean loss and training accuracy ('loss' is not
-    finite after divergence).
+    finite after divergence), and the accuracy of the last batch.
   """
   order = batches.epoch_batches(
       seed, epoch, len(split.labels), recipe.batch_size, drop_last=True,
@@ -167,19 +168,28 @@ def train_epoch(
   loss, accuracy = (
       float(np.mean([float(getattr(m, name)) for m in collected]))
       for name in ('loss', 'accuracy'))
-  return state, {'loss': loss, 'train_accuracy': accuracy}
+  return state, {'loss': loss, 'train_accuracy': accuracy,
+                 'last_batch_accuracy': float(collected[-1].accuracy)}
 
 
 def evaluate(trainer: Trainer, recipe: recipes.Recipe, state: TrainState,
              split: image_data.Split) -> float:
   """Accuracy on a split with running statistics."""
+  return measure(trainer, recipe, state, split)[0]
+
+
+def measure(trainer: Trainer, recipe: recipes.Recipe, state: TrainState,
+            split: image_data.Split) -> tuple[float, float]:
+  """Accuracy and mean cross-entropy on a split, with running statistics."""
   size = len(split.labels)
   order = batches.eval_batches(size, recipe.eval_batch_size)
-  correct = 0.
+  correct, loss = 0., 0.
   for indices, mask in zip(order.indices, order.mask):
     images, labels = _take(split, indices)
-    correct += float(_correct(trainer.predict(state, images), labels, mask))
-  return correct / size
+    right, wrong = _sums(trainer.predict(state, images), labels, mask)
+    correct += float(right)
+    loss += float(wrong)
+  return correct / size, loss / size
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -202,5 +212,8 @@ def _gather(images, labels, indices):
 
 
 @jax.jit
-def _correct(logits, labels, mask):
-  return jnp.sum((jnp.argmax(logits, -1) == labels) * mask)
+def _sums(logits, labels, mask):
+  """Over the examples of the mask: right ones, cross-entropies."""
+  losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+  return (jnp.sum((jnp.argmax(logits, -1) == labels) * mask),
+          jnp.sum(jnp.where(mask > 0, losses, 0.)))

@@ -26,6 +26,7 @@ def fit(
     *,
     seed: int,
     validation: image_data.Split | None = None,
+    validate: Callable[[int], bool] | None = None,
     workdir: str | os.PathLike | None = None,
     on_epoch: Callable[[Record], None] | None = None,
 ) -> tuple[classify.TrainState, list[Record]]:
@@ -42,13 +43,15 @@ def fit(
     train: examples to learn from.
     seed: of the order of examples.
     validation: scored every `recipe.eval_every` epochs if `recipe.patience`
-      is set.
+      is set, and when `validate` says so.
+    validate: epoch -> whether its end is validated.
     workdir: where to keep the log; nowhere by default.
     on_epoch: called with each new record.
 
   Returns:
     The last state, and the records: epoch, loss, train_accuracy,
-    learning_rate, seconds, and validation_accuracy where it was measured.
+    last_batch_accuracy, learning_rate, seconds, and validation_accuracy where
+    it was measured.
     Training stops at the first epoch whose loss is not finite; its record
     has loss None.
   """
@@ -68,7 +71,8 @@ def fit(
           'epoch': epoch, **metrics,
           'loss': metrics['loss'] if finite else None,
           'learning_rate': schedules.learning_rate(recipe, epoch, 0.)}
-      if finite and validation is not None and _due(recipe, epoch):
+      if finite and validation is not None and (
+          _due(recipe, epoch) or validate and validate(epoch)):
         record['validation_accuracy'] = classify.evaluate(
             trainer, recipe, state, validation)
       record['seconds'] = time.perf_counter() - start

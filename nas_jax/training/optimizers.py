@@ -21,7 +21,7 @@ Tree = Any
 class State(NamedTuple):
   """What is kept for the parameters of one node, in their structure."""
   momentum: Tree
-  mean_square: Tree  # of rmsprop, else ()
+  mean_square: Tree  # of rmsprop; adam: (it, int32[] steps); else ()
   average: Tree  # of the parameters, if the recipe averages, else ()
 
 
@@ -36,14 +36,21 @@ def init(recipe: recipes.Recipe, params: Tree) -> State:
   """The first state, made on the host, uncompiled."""
   fill = lambda value: jax.tree.map(
       lambda p: jnp.asarray(np.full(p.shape, value, p.dtype)), params)
-  return State(
-      fill(0.), fill(1.) if recipe.optimizer == 'rmsprop' else (),
-      jax.tree.map(jnp.copy, params) if recipe.ema_decay else ())
+  mean_square = ()
+  if recipe.optimizer == 'rmsprop':
+    mean_square = fill(1.)
+  elif recipe.optimizer == 'adam':
+    mean_square = fill(0.), jnp.asarray(np.zeros((), np.int32))
+  return State(fill(0.), mean_square,
+               jax.tree.map(jnp.copy, params) if recipe.ema_decay else ())
 
 
 def shapes(recipe: recipes.Recipe, params: Tree) -> State:
   """Of what `init` returns."""
-  return State(params, params if recipe.optimizer == 'rmsprop' else (),
+  mean_square = {
+      'sgd': (), 'rmsprop': params,
+      'adam': (params, jax.ShapeDtypeStruct((), jnp.int32))}
+  return State(params, mean_square[recipe.optimizer],
                params if recipe.ema_decay else ())
 
 
@@ -69,6 +76,7 @@ def update(
     p -= rate * (g + momentum * m).
   rmsprop: s = decay * s + (1 - decay) * g**2, s starting at 1; m = momentum *
     m + rate * g / sqrt(s + epsilon); p -= m (TensorFlow's form).
+  adam: Kingma and Ba, arXiv 1412.6980, algorithm 1.
 
   Args:
     recipe: settings.
@@ -91,9 +99,15 @@ def update(
     grads, (mean_square,) = _mean_square(recipe).update(
         grads, optax.ScaleByRmsState(mean_square))
     grads = jax.tree.map(lambda g: pace.rate * g, grads)
-  step, (momentum,) = optax.trace(recipe.momentum, recipe.nesterov).update(
-      grads, optax.TraceState(state.momentum))
-  if recipe.optimizer == 'sgd':
+  if recipe.optimizer == 'adam':
+    step, (count, momentum, squares_) = _adam(recipe).update(
+        grads, optax.ScaleByAdamState(
+            state.mean_square[1], state.momentum, state.mean_square[0]))
+    mean_square = squares_, count
+  else:
+    step, (momentum,) = optax.trace(recipe.momentum, recipe.nesterov).update(
+        grads, optax.TraceState(state.momentum))
+  if recipe.optimizer != 'rmsprop':
     step = jax.tree.map(lambda s: pace.rate * s, step)
   params = jax.tree.map(lambda p, s: p - s, params, step)
   average = state.average
@@ -113,6 +127,12 @@ def squares(grads: Tree) -> Array:
 def _mean_square(recipe):
   return optax.scale_by_rms(
       recipe.rms_decay, recipe.rms_epsilon, initial_scale=1., eps_in_sqrt=True)
+
+
+@functools.lru_cache
+def _adam(recipe):
+  return optax.scale_by_adam(
+      recipe.momentum, recipe.rms_decay, recipe.rms_epsilon)
 
 
 def _add_decay(recipe, params, grads):

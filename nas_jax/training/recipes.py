@@ -12,7 +12,7 @@ import dataclasses
 SCHEDULES = (
     'constant', 'cosine', 'linear', 'exponential',
     'steps', 'cosine_per_epoch', 'restarts', 'linear_tail')
-OPTIMIZERS = ('sgd', 'rmsprop')
+OPTIMIZERS = ('sgd', 'rmsprop', 'adam')
 DECAYED = ('all', 'no_biases', 'weights')
 CUTOUTS = ('centre', 'corner')
 STANDARDISATIONS = ('channels', 'image', 'image_root')
@@ -33,7 +33,7 @@ class Recipe:
   batch_size: int = 128  # images per step
   fill_last: bool = False  # fill an incomplete batch, instead of leaving it out
   accumulate: int = 1  # parts of a batch, one after the other, to save memory
-  optimizer: str = 'sgd'  # sgd or rmsprop (TensorFlow's)
+  optimizer: str = 'sgd'  # sgd, rmsprop (TensorFlow's) or adam
   learning_rate: float = 0.024  # at its largest
   final_learning_rate: float = 0.  # where a cosine or a straight line ends
   schedule: str = 'cosine'  # cosine, linear, exponential, steps, restarts, ...
@@ -43,10 +43,10 @@ class Recipe:
   milestones: str = ''  # steps: shares of the epochs, such as 0.5,0.75
   decay_rate: float = 0.1  # steps, exponential: factor of the learning rate
   decay_epochs: float = 1.  # exponential: between two decays
-  momentum: float = 0.9  # of the update
+  momentum: float = 0.9  # of the update; adam: of the mean
   nesterov: bool = False  # whether the momentum looks ahead
-  rms_decay: float = 0.9  # rmsprop: of the mean square
-  rms_epsilon: float = 1.  # rmsprop: added to the mean square
+  rms_decay: float = 0.9  # rmsprop, adam: of the mean square
+  rms_epsilon: float = 1.  # added to the mean square; adam: to its root
   weight_decay: float = 5e-4  # times the parameter is added to the gradient
   decayed: str = 'all'  # all, no_biases (norms are), weights (no norms either)
   decay_in_loss: bool = False  # the decay is clipped with the gradient
@@ -224,6 +224,13 @@ RECIPES: Mapping[str, Recipe] = {
     'blockqnn': Recipe(
         epochs=300, learning_rate=.1, schedule='steps', milestones='0.5,0.75',
         clip_norm=None),
+    # Children of the same search. Note: as recalled; that nothing decays is
+    # assumed.
+    'blockqnn_search': Recipe(
+        epochs=12, batch_size=256, optimizer='adam', learning_rate=.001,
+        schedule='exponential', decay_rate=.2, decay_epochs=5., rms_decay=.999,
+        rms_epsilon=1e-8, weight_decay=0., clip_norm=None, crop_padding=0,
+        flip=False),
     # Children of PaddlePaddle's AutoDL Design: 20 epochs of a schedule of 200.
     'autodl': Recipe(
         epochs=20, fill_last=True, learning_rate=.1, final_learning_rate=1e-4,

@@ -188,7 +188,7 @@ def test_a_diverged_child_gets_the_floor(data, tmp_path):
   recipe = dataclasses.replace(_RECIPE, learning_rate=1e20, epochs=3)
   cache = tmp_path / 'children.jsonl'
   evaluation = _evaluate(
-      _evaluator(data, recipe=recipe, floor=-2., cache=cache), _CONV)
+      _evaluator(data, recipe=recipe, scoring=scratch.Scoring(floor=-2.), cache=cache), _CONV)
   assert evaluation.rewards.tolist() == [-2.]
   _assert_failed(evaluation, [1.])
   assert evaluation.metrics['validation_accuracy'][0] == 0
@@ -202,7 +202,7 @@ def test_a_child_that_cannot_be_built_gets_the_floor(data, tmp_path):
       raise ValueError('no pools today')
   cache = tmp_path / 'children.jsonl'
   evaluation = _evaluate(_evaluator(
-      data, _Build(data, refuse), floor=-1., cache=cache), _POOL, _CONV)
+      data, _Build(data, refuse), scoring=scratch.Scoring(floor=-1.), cache=cache), _POOL, _CONV)
   assert evaluation.rewards[0] == -1 and evaluation.rewards[1] > 0
   _assert_failed(evaluation, [1., 0.])
   assert [c['error'] for c in records.read(cache)] == [
@@ -236,7 +236,7 @@ def test_a_child_that_does_not_fit_in_memory_gets_the_floor(
   monkeypatch.setattr(fit, 'fit', fit_)
   cache = tmp_path / 'children.jsonl'
   evaluation = _evaluate(_evaluator(
-      data, _Build(data, fail), floor=-1., cache=cache), _POOL, _CONV)
+      data, _Build(data, fail), scoring=scratch.Scoring(floor=-1.), cache=cache), _POOL, _CONV)
   assert evaluation.rewards[0] == -1 and evaluation.rewards[1] > 0
   _assert_failed(evaluation, [1., 0.])
   text = records.read(cache)[0]['error']
@@ -266,7 +266,7 @@ def test_failed_children_do_not_stop_a_search(data):
   def refuse(operations):
     if operations[0] == 'conv_1x1':
       raise ValueError('no')
-  evaluator = _evaluator(data, _Build(data, refuse), floor=-1.)
+  evaluator = _evaluator(data, _Build(data, refuse), scoring=scratch.Scoring(floor=-1.))
   state, history = search.run(
       _KEY, random_search.random_search(_SPACE, batch_size=4), evaluator,
       num_rounds=3, genotype=_SPACE.genotype)
@@ -282,13 +282,19 @@ def test_failed_children_do_not_stop_a_search(data):
 def test_a_reward_of_ones_own(data):
   seen = []
 
-  def reward(log, accuracy):
-    seen.append((len(log), accuracy))
-    return math.exp(log[-1]['loss'])
+  def reward(outcome):
+    seen.append(outcome)
+    return math.exp(outcome.records[-1]['loss'])
 
-  evaluation = _evaluate(_evaluator(data, reward=reward), _CONV)
-  assert seen == [(1, pytest.approx(
-      float(evaluation.metrics['validation_accuracy'][0])))]
+  evaluation = _evaluate(
+      _evaluator(data, scoring=scratch.Scoring(reward=reward)), _CONV)
+  (outcome,) = seen
+  assert outcome.accuracy == pytest.approx(
+      float(evaluation.metrics['validation_accuracy'][0]))
+  assert len(outcome.records) == 1
+  assert outcome.genotype == _SPACE.genotype(np.array(_CONV))
+  # Cross-entropy of a network that knows little.
+  assert 1 < outcome.loss < 5
   assert evaluation.rewards[0] > 2
   assert evaluation.metrics['failed'][0] == 0
 
@@ -297,6 +303,7 @@ def test_patience_takes_the_best_epoch(data, monkeypatch):
   recipe = dataclasses.replace(_RECIPE, epochs=6, patience=2)
   scores = iter([.3, .5, .4, .2, .9, .9])
   monkeypatch.setattr(classify, 'evaluate', lambda *args: next(scores))
+  monkeypatch.setattr(classify, 'measure', lambda *args: (.1, 1.))
   evaluation = _evaluate(_evaluator(data, recipe=recipe), _CONV)
   assert evaluation.rewards[0] == np.float32(.5)
   assert evaluation.metrics['epochs'][0] == 4
@@ -334,3 +341,74 @@ def test_bad_arguments_are_refused_at_once(data):
     _evaluator(data, execution='fast')
   with pytest.raises(ValueError, match='99 devices asked for'):
     _evaluator(data, num_devices=99)
+
+
+def test_the_best_of_the_last_epochs(data, monkeypatch):
+  recipe = dataclasses.replace(_RECIPE, epochs=4)
+  scores = iter([.5, .4])
+  monkeypatch.setattr(classify, 'evaluate', lambda *args: next(scores))
+  evaluation = _evaluate(_evaluator(
+      data, recipe=recipe, scoring=scratch.Scoring(validate_last=2)), _CONV)
+  assert evaluation.rewards[0] == np.float32(.5)
+  assert evaluation.metrics['epochs'][0] == 4
+
+
+def test_a_child_no_better_than_chance_starts_again(data, monkeypatch):
+  rates, scores = [], iter([.1, .05, .2])
+  train_epoch = classify.train_epoch
+
+  def watched(key, trainer, recipe, state, split, **kwargs):
+    rates.append(recipe.learning_rate)
+    return train_epoch(key, trainer, recipe, state, split, **kwargs)
+
+  monkeypatch.setattr(classify, 'train_epoch', watched)
+  monkeypatch.setattr(classify, 'evaluate', lambda *args: next(scores))
+  monkeypatch.setattr(classify, 'measure', lambda *args: (.7, 1.))
+  recipe = dataclasses.replace(_RECIPE, epochs=2)
+  evaluation = _evaluate(_evaluator(
+      data, recipe=recipe, scoring=scratch.Scoring(retries=3)), _CONV)
+  # Twice one epoch for nothing; the last epoch of the third attempt counts.
+  assert rates == pytest.approx([.1, .04, .016, .016])
+  assert evaluation.rewards[0] == np.float32(.7)
+
+
+def test_the_last_attempt_is_kept(data, monkeypatch):
+  monkeypatch.setattr(classify, 'evaluate', lambda *args: 0.)
+  evaluation = _evaluate(_evaluator(
+      data, scoring=scratch.Scoring(retries=1)), _CONV)
+  assert evaluation.metrics['epochs'][0] == 1
+  assert evaluation.metrics['failed'][0] == 0
+
+
+def test_every_child_has_a_fold_of_its_own(data, monkeypatch):
+  seen = {}
+  train = fit.fit
+
+  def watched(key, trainer, recipe, split, **kwargs):
+    seen[len(seen)] = (np.asarray(split.images),
+                       np.asarray(kwargs['validation'].images))
+    return train(key, trainer, recipe, split, **kwargs)
+
+  monkeypatch.setattr(fit, 'fit', watched)
+  genomes = [_SKIP, _POOL, _CONV, [0, 1, 0, 0], [1, 0, 1, 2]]
+  _evaluate(_evaluator(data, scoring=scratch.Scoring(folds=5)), *genomes)
+  everything = sorted(x.tobytes() for x in np.concatenate(
+      [data.train.images, data.validation.images]))
+  for train_images, validation_images in seen.values():
+    assert (len(train_images), len(validation_images)) == (88, 22)
+    assert everything == sorted(x.tobytes() for x in np.concatenate(
+        [train_images, validation_images]))
+  assert len({v.tobytes() for _, v in seen.values()}) > 1
+
+
+def test_a_reward_that_is_not_finite_is_a_failure(data):
+  evaluator = _evaluator(data, scoring=scratch.Scoring(
+      reward=lambda outcome: math.nan, floor=-3.))
+  evaluation = _evaluate(evaluator, _CONV)
+  assert evaluation.rewards[0] == -3
+  assert evaluation.metrics['failed'][0] == 1
+
+
+def test_one_fold_is_refused(data):
+  with pytest.raises(ValueError, match='folds is 1, expected 0 or at least 2'):
+    _evaluator(data, scoring=scratch.Scoring(folds=1))

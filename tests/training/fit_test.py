@@ -36,7 +36,8 @@ def test_a_tiny_network_learns_digits(tiny, straight):
   state, records = straight
   assert [r['epoch'] for r in records] == [0, 1, 2, 3]
   assert list(records[0]) == [
-      'epoch', 'loss', 'train_accuracy', 'learning_rate', 'seconds']
+      'epoch', 'loss', 'train_accuracy', 'last_batch_accuracy',
+      'learning_rate', 'seconds']
   # Chance is log(10) = 2.30 and 0.1.
   assert records[0]['loss'] > 2
   assert records[-1]['loss'] < 1.4

@@ -100,6 +100,19 @@ def test_rmsprop_is_tensorflows():
   assert float(state.mean_square['w'][0, 0]) == pytest.approx(s2, rel=1e-6)
 
 
+def test_adam_is_kingma_and_bas():
+  recipe = dataclasses.replace(
+      _SGD, optimizer='adam', momentum=.9, rms_decay=.999, rms_epsilon=1e-8)
+  found, state = _steps(recipe, 0., [2., 1.], .1)
+  m2, v2 = .9 * .2 + .1 * 1, .999 * .004 + .001 * 1
+  step = .1 * (m2 / (1 - .9**2)) / (np.sqrt(v2 / (1 - .999**2)) + 1e-8)
+  # The first step has the length of the rate, whatever the gradient.
+  assert found == pytest.approx([-.1, -.1 - step], rel=1e-5)
+  mean_square, count = state.mean_square
+  assert float(mean_square['w'][0, 0]) == pytest.approx(v2, rel=1e-6)
+  assert count.dtype == jnp.int32 and int(count) == 2
+
+
 def test_averages_of_the_parameters():
   recipe = dataclasses.replace(_SGD, ema_decay=.75)
   found, state = _steps(recipe, 1., [1., 1.], .5, decay=.75)
@@ -128,8 +141,8 @@ def test_what_decays(decayed, kernel, bias, norm):
 
 
 def test_shapes_are_those_of_the_first_state():
-  for recipe in (_SGD, dataclasses.replace(
-      _SGD, optimizer='rmsprop', ema_decay=.9)):
+  for recipe in (_SGD, dataclasses.replace(_SGD, optimizer='adam'),
+                 dataclasses.replace(_SGD, optimizer='rmsprop', ema_decay=.9)):
     real = optimizers.init(recipe, _PARAMS)
     told = optimizers.shapes(recipe, _PARAMS)
     assert jax.tree.structure(real) == jax.tree.structure(told)

@@ -44,7 +44,7 @@ def test_recipes_are_frozen_and_hashable():
      'drop_path_keep is 0.0, expected a probability in (0, 1]'),
     (dict(dropout_keep=1.5),
      'dropout_keep is 1.5, expected a probability in (0, 1]'),
-    (dict(optimizer='adam'), "optimizer is 'adam', expected one of ('sgd', "),
+    (dict(optimizer='lion'), "optimizer is 'lion', expected one of ('sgd', "),
     (dict(milestones='0.5,2'), "milestones is '0.5,2', expected shares of the "
      'epochs between 0 and 1, such as 0.5,0.75'),
     (dict(milestones='half'), "milestones is 'half', expected shares"),
