@@ -78,6 +78,7 @@ def mutate_one(
     genome: base.Genome,
     sizes: Sequence[int],
     same_allowed: Sequence[bool],
+    num_active: jax.Array | None = None,
 ) -> base.Genome:
   """Gives one position a new value.
 
@@ -90,6 +91,8 @@ def mutate_one(
     sizes: L static numbers of choices.
     same_allowed: L static flags. Where True the new value is uniform among
       all values, the present one included; otherwise among all others.
+    num_active: int32[], only the first so many positions may change; by
+      default all.
 
   Returns:
     int32[L].
@@ -97,13 +100,16 @@ def mutate_one(
   free = np.flatnonzero(np.asarray(sizes) > 1)
   if not free.size:
     return genome
+  num_free = np.uint32(free.size)
+  if num_active is not None:
+    num_free = jnp.sum(free < num_active, dtype=jnp.uint32)
   bits = jax.random.bits(key, (2,))
   # One row per position that can change; looked up once.
   others = np.array(sizes)[free] - ~np.array(same_allowed, bool)[free]
   table = np.stack([free, others, np.array(same_allowed)[free]], 1)
-  row = random_below(bits[0], np.uint32(free.size))
+  row = random_below(bits[0], num_free)
   position, count, same = jnp.asarray(table, jnp.int32)[row]
-  here = jnp.arange(len(sizes)) == position
+  here = (jnp.arange(len(sizes)) == position) & (num_free > 0)
   value = random_below(bits[1], count.astype(jnp.uint32))
   # Among the other values, those from the present one on move up by one.
   skip = (1 - same) * (value >= genome).astype(jnp.int32)
