@@ -21,16 +21,20 @@ text-align:left;vertical-align:top}
 th{font-weight:600;vertical-align:bottom}.n{text-align:right}
 td.n,tr>:first-child{white-space:nowrap}
 pre,code{font:12.5px/1.45 ui-monospace,monospace}
-pre{background:var(--soft);padding:10px;border-radius:6px;overflow-x:auto}
-td code{display:block;max-height:4.4em;overflow:auto;overflow-wrap:anywhere}
+pre{background:var(--soft);padding:10px;border-radius:6px;white-space:pre-wrap;
+overflow-wrap:anywhere}
+td code{display:block;max-height:5.9em;overflow:auto;overflow-wrap:anywhere}
+.above td{border-bottom:0;padding-bottom:0}
 .verdict{border-left:4px solid var(--line);padding-left:12px}
 summary{cursor:pointer;font-weight:600;margin:14px 0 6px}
 figure svg{max-width:100%;height:auto}
 @media print{body{max-width:none;padding:0}
 h2,h3{break-after:avoid}
 td code{max-height:none}figure,tr{break-inside:avoid}
-.wide,figure,pre{overflow:visible}pre{white-space:pre-wrap}}
+.wide,figure{overflow:visible}}
 """
+
+_LONG = 60  # Characters of code that do not fit beside numbers.
 
 
 def page(title: str, body: Sequence[str]) -> str:
@@ -60,16 +64,26 @@ def table(rows: Sequence[Sequence[Any]]) -> str:
 
 
 def html_table(rows: Sequence[Sequence[str]]) -> str:
-  """An HTML table; the first row is the header."""
+  """An HTML table; the first row is the header.
+
+  Code in the last column stands below its row, over the whole width, where it
+  is long.
+  """
+  below = any(isinstance(row[-1], Code) and len(row[-1]) > _LONG
+              for row in rows)
   numbers = [all(c[:1].isdigit() or c[:1] in '-–' for c in column[1:])
              for column in zip(*rows)]
   lines = []
   for i, row in enumerate(rows):
     tag = 'td' if i else 'th'
-    lines.append('<tr>' + ''.join(
-        f'<{tag}{" class=n" if number else ""}>'
-        + (f'<code>{escape(c)}</code>' if isinstance(c, Code) else escape(c))
-        + f'</{tag}>' for c, number in zip(row, numbers)) + '</tr>')
+    cells = row[:-1] if below else row
+    kind = ' class="above"' if below and i else ''
+    lines.append(f'<tr{kind}>' + ''.join(
+        f'<{tag}{" class=n" if number else ""}>{_cell(c)}</{tag}>'
+        for c, number in zip(cells, numbers)) + '</tr>')
+    if kind:
+      lines.append(f'<tr><td></td><td colspan="{len(cells) - 1}">'
+                   f'{_cell(row[-1])}</td></tr>')
   return f'<div class="wide"><table>{"".join(lines)}</table></div>'
 
 
@@ -86,3 +100,8 @@ def escape(text: str) -> str:
 
 class Code(str):
   """A cell of a table that is code."""
+
+
+def _cell(content: str) -> str:
+  text = escape(content)
+  return f'<code>{text}</code>' if isinstance(content, Code) else text

@@ -72,7 +72,7 @@ def write(workdir: str | os.PathLike) -> pathlib.Path:
           'Every child by its reward. The band is what random search finds '
           'with as many children, over all orders of those it drew; it closes '
           'at the last.'), _pairs(summary.get('search') or {})),
-      _architectures(mine['genotype'], other['genotype']),
+      _architectures(name, folder, mine['genotype'], other['genotype']),
       *shown(mine['training'], '<h2>Retraining</h2>', pages.figure(
           plot.training_curve(mine['training'], other['training'], name))),
       *shown(mine['history'], _children(mine['history'])),
@@ -197,31 +197,49 @@ def _verdict(summary: Mapping[str, Any]) -> str:
                  'better than another: repeat both with other seeds.')
 
 
-def _architectures(genotype, other) -> str:
-  parts = ['<h2>Architecture</h2>', _cells(genotype)]
+def _architectures(name, folder, mine, other) -> str:
+  parts = ['<h2>Architecture</h2>', _drawn(name, folder, mine)]
   if other:
+    inner = _drawn('random search', folder / 'random_search', other)
     parts.append('<details><summary>The architecture of random search'
-                 f'</summary>{_cells(other)}</details>')
+                 f'</summary>{inner}</details>')
   return ''.join(parts)
 
 
-def _cells(genotype) -> str:
-  """Drawn where it is made of cells, else written out."""
+def _drawn(name, folder, genotype) -> str:
+  """Pictures of an architecture where its form is known, and its text."""
   if not genotype:
     return '<p>None is chosen yet.</p>'
-  kinds = [k for k in ('normal', 'reduce')
-           if isinstance(genotype, dict) and genotype.get(k)]
-  try:
-    drawn = [(k, plot_cells.draw_cell(genotype, k)) for k in kinds]
-  except (TypeError, ValueError):  # Cells of another form.
-    drawn = []
   text = f'<pre>{pages.escape(json.dumps(genotype))}</pre>'
-  if not drawn:
-    return text
-  names = {'normal': 'Normal cell', 'reduce': 'Reduction cell'}
+  try:
+    drawn = ('' if not isinstance(genotype, dict) else
+             _cells(genotype) if 'normal' in genotype else
+             _family(name, folder) if 'family' in genotype else '')
+  except (TypeError, ValueError):  # Of another form.
+    drawn = ''
+  return (f'{drawn}<details><summary>As text</summary>{text}</details>'
+          if drawn else text)
+
+
+def _cells(genotype) -> str:
+  kinds = {'normal': 'Normal cell', 'reduce': 'Reduction cell'}
   return ''.join(
-      f'<h3>{names[k]}</h3>{pages.figure(svg)}' for k, svg in drawn) + (
-      f'<details><summary>As text</summary>{text}</details>')
+      f'<h3>{title}</h3>{pages.figure(plot_cells.draw_cell(genotype, kind))}'
+      for kind, title in kinds.items() if genotype.get(kind))
+
+
+def _family(name, folder) -> str:
+  """Of networks that are not made of cells: whole, and what they repeat."""
+  # Building networks takes JAX, which a report of cells does not load.
+  from nas_jax import plot_architecture  # pylint: disable=g-import-not-at-top
+  from nas_jax.spaces import presets  # pylint: disable=g-import-not-at-top
+  preset = presets.load(folder)
+  net = plot_architecture.build(preset, folder)
+  found = plot_architecture.pictures(preset, net, name)
+  found['network'] = found.pop('network')  # What it repeats comes first.
+  return ''.join(
+      f'<h3>{plot_architecture.NAMES[kind]}</h3>{pages.figure(picture)}'
+      for kind, picture in found.items())
 
 
 def _children(history) -> str:

@@ -1,4 +1,4 @@
-"""Draws an architecture: its cells and its whole network, as SVG and PNG.
+"""Draws an architecture: its whole network and its cells, as SVG and PNG.
 
   python -m scripts.draw --architecture=DARTS_V2 --output=drawings
   python -m scripts.draw --architecture=runs/first --output=drawings
@@ -9,14 +9,9 @@ import pathlib
 import re
 
 from experiments import flags
-from nas_jax import plot_cells
-from nas_jax import plot_network
+from nas_jax import plot_architecture
 from nas_jax import records
 from nas_jax import svg
-from nas_jax import trained
-from nas_jax.networks import graph
-from nas_jax.networks import zoo
-from nas_jax.spaces import genotypes
 from nas_jax.spaces import presets
 
 
@@ -33,7 +28,7 @@ class Settings:
 
 
 def main(settings: Settings) -> list[pathlib.Path]:
-  """Writes NAME_network and, of cells, NAME_normal and NAME_reduce.
+  """Writes NAME_network, and NAME_normal and NAME_reduce or NAME_block.
 
   Returns:
     The files.
@@ -47,13 +42,12 @@ def main(settings: Settings) -> list[pathlib.Path]:
   if not 0.1 <= settings.zoom <= 10:
     raise ValueError(f'--zoom is {settings.zoom:g}, expected 0.1 to 10')
   preset = presets.load(settings.architecture)
-  net = build(preset, settings)
   path = pathlib.Path(settings.architecture)
+  net = plot_architecture.build(
+      preset, path if path.is_dir() else None, settings.network,
+      settings.features, settings.num_cells)
   title = path.resolve().name if path.exists() else settings.architecture
-  pictures = {'network': plot_network.draw_network(net, title)}
-  if isinstance(preset.genotype, genotypes.Genotype):
-    pictures |= {kind: plot_cells.draw_cell(preset.genotype._asdict(), kind)
-                 for kind in ('normal', 'reduce')}
+  pictures = plot_architecture.pictures(preset, net, title)
   folder = pathlib.Path(settings.output)
   folder.mkdir(parents=True, exist_ok=True)
   stem = re.sub(r'[^\w.-]+', '_', title.removesuffix('.json'))
@@ -72,20 +66,6 @@ def main(settings: Settings) -> list[pathlib.Path]:
       note = f'no PNG files: {e}'
   print('\n'.join([*map(str, written), *filter(None, [note])]))
   return written
-
-
-def build(preset: presets.Preset, settings: Settings) -> graph.Graph:
-  """The network: as a run trained it, or with its auxiliary classifier."""
-  config = pathlib.Path(settings.architecture) / 'network.json'
-  sizes = settings.network, settings.features, settings.num_cells
-  if config.exists() and sizes == (None, None, None):
-    return trained.build(records.read_json(config))
-  defaults = zoo.FAMILIES[preset.family].defaults if (
-      preset.family in zoo.FAMILIES) else ('cifar',)
-  network = settings.network or (
-      'cifar' if 'cifar' in defaults else next(iter(defaults)))
-  return zoo.build_whole(preset, network, features=settings.features,
-                         num_cells=settings.num_cells)
 
 
 if __name__ == '__main__':

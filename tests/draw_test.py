@@ -36,6 +36,12 @@ def test_without_cells_there_is_the_network_alone(tmp_path):
   assert '224 x 224 x 3' in files[0].read_text()
 
 
+def test_a_block_is_drawn_beside_its_network(tmp_path):
+  files = draw.main(Settings('BlockQNN-resnet-like', str(tmp_path), png=False))
+  assert _names(files) == [f'BlockQNN-resnet-like_{kind}.svg'
+                           for kind in ('network', 'block')]
+
+
 def test_svg_files_need_no_other_package(tmp_path, monkeypatch, capsys):
   monkeypatch.setitem(sys.modules, 'resvg_py', None)
   files = draw.main(Settings('ResNet-20', str(tmp_path)))

@@ -15,10 +15,12 @@ _LAYERS = {
     'controllers': 2, 'networks': 2, 'journal': 2, 'search': 2,
     'descent': 2,
     'cost': 3, 'strategies': 3, 'supernets': 3, 'training': 3,
-    'trained': 4, 'finals': 4, 'cells_on_images': 4, 'networks_on_images': 4,
+    'trained': 4, 'finals': 4, 'networks_on_images': 4,
     'evaluation': 4, 'evaluators': 4, 'report': 4, 'plot': 4,
-    'plot_cells': 4, 'plot_network': 4, 'export': 4,
-    'workflow': 5,
+    'plot_architecture': 4, 'plot_cells': 4, 'plot_graph': 4,
+    'plot_network': 4, 'export': 4,
+    'problem': 5, 'cells_on_images': 5, 'search_on_images': 5,
+    'workflow': 6,
 }
 _PACKAGE = 'nas_jax'
 _OUTSIDE = ('experiments', 'scripts', 'tests', 'benchmarks')

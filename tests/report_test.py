@@ -12,6 +12,8 @@ import pytest
 from nas_jax import pages
 from nas_jax import records
 from nas_jax import report
+from nas_jax.spaces import genotypes
+from nas_jax.spaces import presets
 
 OPS = ('sep_conv_3x3', 'max_pool_3x3', 'skip_connect')
 
@@ -142,13 +144,15 @@ def test_page_shows_the_summary(workdir):
 def test_best_children_are_the_best(workdir):
   page = Page(report.write(workdir).read_text('utf-8'))
   start = [r[:2] for r in page.rows].index(['child', 'round'])
-  shown = page.rows[start + 1:start + 11]
+  shown = page.rows[start + 1:start + 21:2]
+  codes = page.rows[start + 2:start + 21:2]  # Each below its row.
   lines = history(0)[:-1]
   best = sorted(lines, key=lambda r: -r['reward'])[:10]
   assert [r[0] for r in shown] == [str(r['child']) for r in best]
   assert [r[2] for r in shown] == [f'{r["reward"]:.4f}' for r in best]
   assert {r[5] for r in shown} == {'4.6'}
-  assert [json.loads(r[-1]) for r in shown] == [r['genotype'] for r in best]
+  assert [json.loads(code) for _, code in codes] == [
+      r['genotype'] for r in best]
 
 
 def test_page_needs_nothing_else(workdir):
@@ -194,6 +198,35 @@ def test_page_of_an_unfinished_run(workdir, missing):
 def test_an_architecture_without_cells_is_text(workdir, value):
   records.write_json(workdir / 'genotype.json', value)
   assert json.dumps(value) in Page(report.write(workdir).read_text()).text
+
+
+@pytest.mark.parametrize('name, headings', [
+    ('NAS-RL-v1', ['Network']), ('BlockQNN-resnet-like', ['Block', 'Network']),
+    ('AutoDL-Design', ['Normal cell', 'Reduction cell', 'Network'])])
+def test_architectures_of_other_families_are_drawn(tmp_path, name, headings):
+  preset = presets.load(name)
+  genotypes.save(tmp_path / 'genotype.json', preset.genotype, preset.family)
+  page = Page(report.write(tmp_path).read_text())
+  assert re.findall('<h3>(.*?)</h3>', (tmp_path / 'report.html').read_text(
+      )) == headings
+  # Beside the two curves, of nothing yet.
+  assert sum(tag == 'svg' for tag, _ in page.tags) == 2 + len(headings)
+  assert json.dumps(records.read_json(tmp_path / 'genotype.json')) in page.text
+
+
+def test_an_unknown_family_is_text(tmp_path):
+  value = {'family': 'none_of_ours', 'genotype': [1, 2]}
+  records.write_json(tmp_path / 'genotype.json', value)
+  page = Page(report.write(tmp_path).read_text())
+  assert json.dumps(value) in page.text and 'As text' not in page.text
+
+
+def test_short_code_stays_beside_its_numbers():
+  text = pages.html_table([['n', 'code'], ['1', pages.Code('[0, 1]')]])
+  assert Page(text).rows == [['n', 'code'], ['1', '[0, 1]']]
+  long = 'x' * 61
+  text = pages.html_table([['n', 'm', 'code'], ['1', '2', pages.Code(long)]])
+  assert Page(text).rows == [['n', 'm'], ['1', '2'], ['', long]]
 
 
 def test_perplexity_is_better_when_low(workdir):
