@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
-import numpy as np
-
 from nas_jax import base
 from nas_jax import finals
 from nas_jax import parallel
+from nas_jax import problem
 from nas_jax import trained
 from nas_jax.data import images as image_data
 from nas_jax.networks import graph
@@ -29,7 +28,7 @@ _LEAST_FEATURES = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(problem.Settings):
   """What a search depends on; final_* is of the training of its result.
 
   The defaults are those of Real et al., arXiv 1802.01548.
@@ -37,13 +36,6 @@ class Settings:
   Note: the paper gives no batch size, rate or decay for children; here they
   are those of its final training.
   """
-  scale: str = 'paper'  # what the flags are that are not set
-  dataset: str = 'digits'  # digits, cifar10, npz:PATH, folder:PATH, ...
-  data_dir: str | None = None  # folder of the files of the data set
-  seed: int = 0  # of everything
-  validation_fraction: float = 0.1  # of the training images
-  max_train: int | None = None  # use at most so many training images
-  image_size: int | None = None  # resize images to so many pixels
   num_reductions: int = 2  # reduction cells; each halves the image
   weight_decay: float = 5e-4  # L2 penalty
   crop_padding: int | None = None  # pixels; unset, an eighth of the image
@@ -56,48 +48,28 @@ class Settings:
   final_drop_path_keep: float = 0.7  # of the last cell, at the end
   final_auxiliary_weight: float = 0.5  # of the second classifier; 0 for none
   final_cutout_length: int = 0  # side of the erased square; 0 for none
-  execution: str = 'auto'  # whole, blocks or auto, see docs/architecture.md
-  num_devices: int = 1  # a batch of the result is split over so many
   operations: str = 'amoebanet'  # amoebanet (8 operations) or nasnet (13)
   num_nodes: int = 5  # per cell, each adds two operations
-  num_children: int = 20000  # architectures to evaluate
-  children_per_round: int = 1  # asked for and evaluated together
   num_cells: int = 3  # normal cells per stage of a child, N
   features: int = 24  # of the first stage of a child, F
   epochs: int = 25  # of training a child
   batch_size: int = 128  # of training a child
   learning_rate: float = 0.024  # at the start of a cosine to zero
   patience: int | None = None  # stop a child after so many epochs not better
-  num_finalists: int = 1  # retrained to choose the result among them
 
   def __post_init__(self):
-    _check_least(self, 1, 'final_num_cells', 'final_epochs',
-                 'final_batch_size', 'num_devices')
-    _check_least(self, 0, 'num_reductions', 'crop_padding')
-    _check_least(self, _LEAST_FEATURES, 'final_features')
-    if self.execution not in classify.EXECUTIONS:
-      raise ValueError(f'execution is {self.execution!r}, expected one of '
-                       f'{", ".join(classify.EXECUTIONS)}')
-    if self.execution == 'blocks' and self.num_devices > 1:
-      raise ValueError('execution blocks runs on one device, but num_devices '
-                       f'is {self.num_devices}; choose whole')
+    super().__post_init__()
+    problem.check_least(
+        self, 1, 'final_num_cells', 'final_epochs', 'final_batch_size',
+        'num_nodes', 'num_cells', 'epochs', 'batch_size')
+    problem.check_least(self, 0, 'num_reductions', 'crop_padding')
+    problem.check_least(self, _LEAST_FEATURES, 'features', 'final_features')
     if self.final_batch_size % self.num_devices:
       raise ValueError(f'final_batch_size {self.final_batch_size} is not a '
                        f'multiple of num_devices {self.num_devices}')
     if self.operations not in OPERATIONS:
       raise ValueError(f'operations is {self.operations!r}, expected one of '
                        f'{", ".join(OPERATIONS)}')
-    _check_least(self, 1, 'num_nodes', 'num_children', 'children_per_round',
-                 'num_cells', 'epochs', 'batch_size', 'num_finalists')
-    _check_least(self, _LEAST_FEATURES, 'features')
-    if self.num_children % self.children_per_round:
-      raise ValueError(
-          f'num_children {self.num_children} is not a multiple of '
-          f'children_per_round {self.children_per_round}')
-    if self.num_devices > self.children_per_round:
-      raise ValueError(
-          f'num_devices is {self.num_devices}, but only children_per_round '
-          f'{self.children_per_round} are trained at a time')
 
 
 def space(settings: Settings) -> base.Space:
@@ -106,41 +78,20 @@ def space(settings: Settings) -> base.Space:
                     num_nodes=settings.num_nodes)
 
 
-def load(settings: Settings) -> image_data.ImageData:
-  """The data set.
+def make(settings: Settings) -> problem.Problem:
+  """The search.
 
   Raises:
-    ValueError: no such data set, or a batch larger than its training split.
+    ValueError: no such data set, or what does not fit.
   """
-  data = image_data.load(
-      settings.dataset, settings.data_dir,
-      validation_fraction=settings.validation_fraction, seed=settings.seed,
-      max_train=settings.max_train, image_size=settings.image_size)
-  size = len(data.train.labels)
-  for name in ('batch_size', 'final_batch_size'):
-    if getattr(settings, name, 0) > size:
-      raise ValueError(f'{name} is {getattr(settings, name)}, but '
-                       f'{settings.dataset} has {size} training images')
-  return data
-
-
-def check(settings: Settings, data: image_data.ImageData) -> None:
-  """Builds what a run will build, so that it fails now or not at all.
-
-  Raises:
-    ValueError: what does not fit.
-  """
-  parallel.local_devices(settings.num_devices)
-  found = space(settings)
-  genotype = found.genotype(np.zeros(len(found.choices), np.int32))
-  child_recipe(settings, data)
-  child_network(genotype, settings, data)
-  final_recipe(settings, data)
-  final_network(genotype, settings, data)
-  smallest = min(data.train.images.shape[1:3])
-  if settings.final_cutout_length > smallest:
-    raise ValueError(f'final_cutout_length is {settings.final_cutout_length}, '
-                     f'but images have {smallest} pixels')
+  data = problem.load(settings)
+  made = problem.Problem(
+      space(settings), data,
+      lambda genotype: child_network(genotype, settings, data),
+      child_recipe(settings, data), settings.operations,
+      lambda genotype: [final_job(genotype, settings, data)])
+  problem.check(settings, made)
+  return made
 
 
 def child_recipe(settings: Settings, data: image_data.ImageData
@@ -212,10 +163,3 @@ def _common(settings: Settings, data: image_data.ImageData
   return {'weight_decay': settings.weight_decay, 'crop_padding': padding,
           'flip': flip,
           'eval_batch_size': min(500, len(data.validation.labels))}
-
-
-def _check_least(settings: Settings, least: int, *names: str) -> None:
-  for name in names:
-    value = getattr(settings, name)
-    if value is not None and value < least:
-      raise ValueError(f'{name} is {value}, expected at least {least}')

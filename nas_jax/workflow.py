@@ -14,12 +14,14 @@ from nas_jax import cells_on_images
 from nas_jax import checkpoint
 from nas_jax import finals
 from nas_jax import networks_on_images
+from nas_jax import problem as problems
 from nas_jax import progress
 from nas_jax import records
 from nas_jax import report
 from nas_jax import search
 from nas_jax import workdir as workdirs
 from nas_jax.data import knn
+from nas_jax.evaluators import estimate
 from nas_jax.evaluators import scratch
 from nas_jax.spaces import genotypes
 from nas_jax.spaces import presets
@@ -34,11 +36,27 @@ def search_cells(
     experiment: str,
     baseline: bool = True,
 ) -> dict[str, Any]:
-  """Searches cells on images; the same call resumes where it stopped.
+  """As `search_images`, of cells."""
+  return search_images(
+      workdir, settings, cells_on_images.make(settings), make_strategy,
+      experiment=experiment, baseline=baseline)
+
+
+def search_images(
+    workdir: str | os.PathLike,
+    settings: problems.Settings,
+    problem: problems.Problem,
+    make_strategy: Callable[[base.Space], base.Strategy],
+    *,
+    experiment: str,
+    baseline: bool = True,
+) -> dict[str, Any]:
+  """Searches networks for images; the same call resumes where it stopped.
 
   Args:
     workdir: of the run, see docs/architecture.md.
     settings: of the run.
+    problem: what follows from the settings, see `problem.check`.
     make_strategy: space -> strategy.
     experiment: its name, for the report.
     baseline: whether random search gets the same number of children and the
@@ -52,31 +70,32 @@ def search_cells(
   """
   folder = pathlib.Path(workdir)
   # What can be wrong is found out before anything is written.
-  space = cells_on_images.space(settings)
-  strategy = make_strategy(space)
-  data = cells_on_images.load(settings)
-  cells_on_images.check(settings, data)
+  strategy = make_strategy(problem.space)
   workdirs.claim(folder, experiment, dataclasses.asdict(settings))
   if done := _finished(folder):
     return done
   workdirs.use_compilation_cache(folder)
+  if settings.scale == 'paper':
+    print(_estimate(problem, settings, baseline), flush=True)
   evaluator = scratch.scratch(
-      lambda genotype: cells_on_images.child_network(genotype, settings, data),
-      space.genotype, data, cells_on_images.child_recipe(settings, data),
-      seed=settings.seed, cache=folder / 'children.jsonl',
+      problem.child, problem.space.genotype, problem.data,
+      problem.child_recipe, seed=settings.seed,
+      cache=folder / 'children.jsonl', scoring=problem.scoring,
       execution=settings.execution, num_devices=settings.num_devices)
   runs = {'result': (folder, strategy, experiment)}
   if baseline:
     runs['random_search'] = (
-        folder / 'random_search',
-        random_search.random_search(
-            space, batch_size=settings.children_per_round), 'random search')
+        folder / 'random_search', random_search.random_search(
+            problem.space, batch_size=settings.children_per_round),
+        'random search')
   histories, results = {}, {}
   for name, (place, searcher, label) in runs.items():
-    histories[name] = _search(place, searcher, evaluator, space, settings,
-                              label)
+    histories[name] = _search(place, searcher, evaluator, problem.space,
+                              settings, label)
   for name, (place, _, label) in runs.items():
-    results[name] = _finish(place, histories[name], data, settings, label)
+    results[name] = _finish(place, histories[name], problem,
+                            settings.num_finalists, label)
+  data = problem.data
   return _report(folder, workdirs.header(
       experiment, settings.dataset, settings) | {
           'result': results['result'][0],
@@ -199,37 +218,57 @@ def _search(folder, strategy, evaluator, space, settings, label):
   return history
 
 
-def _finish(folder, history, data, settings, label):
+def _estimate(problem, settings, baseline):
+  """What the children will cost here, in a line."""
+  genotype = problem.space.genotype(
+      problem.space.sample(jax.random.key(settings.seed)))
+  found = estimate.of_child(
+      problem.child(genotype), problem.child_recipe, problem.data,
+      execution=settings.execution)
+  one = found.train + found.validate
+  total = settings.num_children * one / settings.num_devices
+  more = ', and as much for random search' if baseline else ''
+  return (f'estimated cost: {settings.num_children:,} children x '
+          f'{one:,.1f} s = {progress.duration(total)} on '
+          f'{settings.num_devices} device(s) of {jax.devices()[0].device_kind}'
+          f'{more}. Measured on one random child; its compilation took '
+          f'{progress.duration(found.compile)}, retraining comes on top')
+
+
+def _finish(folder, history, problem, num_finalists, label):
   """Selects, retrains and tests; (result, seconds by phase)."""
   ranked = {}
   for record in sorted(history, key=lambda r: -r['reward']):
-    ranked.setdefault(str(record['genotype']), record)
-  finalists = list(ranked.values())[:settings.num_finalists]
-  accuracy = finalists[0]['metrics']['validation_accuracy']
-  chosen, selection = finalists[0], 0.
-  if len(finalists) > 1:
+    if not record['metrics']['failed']:
+      ranked.setdefault(str(record['genotype']), record)
+  if not ranked:
+    raise ValueError(f'all {len(history)} children of {label} failed: '
+                     'children.jsonl says why')
+  candidates = [
+      (record, number, job)
+      for record in list(ranked.values())[:num_finalists]
+      for number, job in enumerate(problem.final_jobs(
+          genotypes.from_json(record['genotype'])))]
+  (chosen, number, _), selection = candidates[0], 0.
+  accuracy = chosen['metrics']['validation_accuracy']
+  if len(candidates) > 1:
     scored = []
-    for i, record in enumerate(finalists):
+    for i, (_, _, job) in enumerate(candidates):
       outcome = finals.train(
-          folder / 'finalists' / f'{i:02d}', cells_on_images.final_job(
-              genotypes.from_json(record['genotype']), settings, data),
-          data.train, f'{label}: finalist {i + 1}/{len(finalists)}')
+          folder / 'finalists' / f'{i:02d}', job, problem.data.train,
+          f'{label}: finalist {i + 1}/{len(candidates)}')
       selection += outcome.seconds
-      scored.append((outcome.evaluate(data.validation), -i))
+      scored.append((outcome.evaluate(problem.data.validation), -i))
     accuracy, index = max(scored)
-    chosen = finalists[-index]
+    chosen, number, _ = candidates[-index]
   genotype = genotypes.from_json(chosen['genotype'])
-  genotypes.save(folder / 'genotype.json', genotype, settings.operations)
-  result, spent = _retrain(folder, genotype, data, settings,
-                           f'{label}: retraining')
+  genotypes.save(folder / 'genotype.json', genotype, problem.family)
+  # Trained on all but the test images, and tested once.
+  result, spent = finals.train_and_test(
+      folder, problem.final_jobs(genotype)[number], problem.data,
+      f'{label}: retraining')
   return {'validation_accuracy': accuracy} | result, {
       'selection': selection, 'retrain': spent}
-
-
-def _retrain(folder, genotype, data, settings, label):
-  """Trains on all but the test images and tests once; (result, seconds)."""
-  return finals.train_and_test(
-      folder, cells_on_images.final_job(genotype, settings, data), data, label)
 
 
 def _done(folder, what):

@@ -275,7 +275,8 @@ _KNOWN = ('digits, cifar10, cifar100, mnist, fashion_mnist, npz:PATH, '
      "error: operations is 'darts', expected one of nasnet, amoebanet"),
     (dict(execution='fast'),
      "error: execution is 'fast', expected one of auto, whole, blocks"),
-    (dict(num_devices=3, final_batch_size=64),
+    (dict(num_devices=3, final_batch_size=64, children_per_round=4,
+          population_size=8),
      'error: final_batch_size 64 is not a multiple of num_devices 3'),
     (dict(num_devices=2, execution='blocks'),
      'error: execution blocks runs on one device, but num_devices is 2; choose '

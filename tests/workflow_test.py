@@ -9,6 +9,7 @@ from experiments import amoeba
 from nas_jax import cells_on_images
 from nas_jax import checkpoint
 from nas_jax import finals
+from nas_jax import problem
 from nas_jax import workflow
 from nas_jax.data import images
 
@@ -82,18 +83,51 @@ def test_finalists_compete_on_validation(
   monkeypatch.setattr(workflow.genotypes, 'from_json', lambda value: value)
   monkeypatch.setattr(workflow.genotypes, 'save', lambda *_: None)
   monkeypatch.setattr(workflow.finals, 'train', train)
-  monkeypatch.setattr(workflow.cells_on_images, 'final_job',
-                      lambda genotype, *_: genotype['name'])
-  monkeypatch.setattr(workflow, '_retrain', lambda folder, genotype, *_: (
-      {'genotype': genotype['name']}, 5.))
+  monkeypatch.setattr(
+      workflow.finals, 'train_and_test',
+      lambda folder, job, data, label: ({'job': job}, 5.))
+  made = _problem(digits, lambda genotype: [genotype['name']])
   result, seconds = workflow._finish(
-      tmp_path, history, digits, _settings(num_finalists=num_finalists), 'x')
-  assert result == {'validation_accuracy': validation, 'genotype': chosen}
+      tmp_path, history, made, num_finalists, 'x')
+  assert result == {'validation_accuracy': validation, 'job': chosen}
   competing = min(num_finalists, 3) if num_finalists > 1 else 0
   assert seconds == {'selection': 2. * competing, 'retrain': 5.}
   size = len(digits.train.labels)
   assert trained == [('00', 'b', size), ('01', 'a', size),
                      ('02', 'c', size)][:competing]
+
+
+def test_ways_to_train_the_result_compete_too(tmp_path, monkeypatch, digits):
+  history = [_record(0, {'name': 'a'}, .8), _record(1, {'name': 'b'}, .9)]
+  accuracies = {'a0': .1, 'a1': .7, 'b0': .6, 'b1': .7}
+  monkeypatch.setattr(workflow.genotypes, 'from_json', lambda value: value)
+  saved = []
+  monkeypatch.setattr(workflow.genotypes, 'save',
+                      lambda path, *rest: saved.append(rest))
+  monkeypatch.setattr(
+      workflow.finals, 'train', lambda folder, job, split, label:
+      finals.Outcome(lambda split: accuracies[job], 1.))
+  monkeypatch.setattr(
+      workflow.finals, 'train_and_test',
+      lambda folder, job, data, label: ({'job': job}, 5.))
+  made = _problem(
+      digits, lambda genotype: [f'{genotype["name"]}{i}' for i in range(2)])
+  result, seconds = workflow._finish(tmp_path, history, made, 2, 'x')
+  # Of two as good the first, which is the better child's.
+  assert result == {'validation_accuracy': .7, 'job': 'b1'}
+  assert saved == [({'name': 'b'}, 'amoebanet')]
+  assert seconds == {'selection': 4., 'retrain': 5.}
+
+
+def test_a_failed_child_is_never_the_result(tmp_path, digits):
+  history = [_record(0, [1], 0., failed=1.), _record(1, [2], 0., failed=1.)]
+  with pytest.raises(ValueError, match='all 2 children of x failed'):
+    workflow._finish(tmp_path, history, _problem(digits, None), 1, 'x')
+
+
+def _problem(data, final_jobs):
+  return problem.Problem(
+      None, data, None, None, 'amoebanet', final_jobs)
 
 
 def test_recipes_follow_the_settings(digits):

@@ -66,7 +66,7 @@ def check_execution(execution: str) -> None:
   """Raises ValueError unless it is one of `EXECUTIONS`."""
   if execution not in EXECUTIONS:
     raise ValueError(f'execution is {execution!r}, expected one of '
-                     f'{EXECUTIONS}')
+                     f'{", ".join(EXECUTIONS)}')
 
 
 def compile_trainer(

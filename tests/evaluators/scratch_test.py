@@ -337,7 +337,7 @@ def test_an_interrupt_keeps_the_finished_children(
 
 def test_bad_arguments_are_refused_at_once(data):
   with pytest.raises(ValueError, match=re.escape(
-      "execution is 'fast', expected one of ('auto', 'whole', 'blocks')")):
+      "execution is 'fast', expected one of auto, whole, blocks")):
     _evaluator(data, execution='fast')
   with pytest.raises(ValueError, match='99 devices asked for'):
     _evaluator(data, num_devices=99)

@@ -170,7 +170,7 @@ def test_the_task_is_hashable(tiny):
 
 def test_unknown_execution():
   with pytest.raises(ValueError, match=re.escape(
-      "execution is 'fast', expected one of ('auto', 'whole', 'blocks')")):
+      "execution is 'fast', expected one of auto, whole, blocks")):
     classify.compile_trainer(_linear_net(), _LINEAR, _TASK, execution='fast')
 
 
