@@ -18,6 +18,7 @@ _SCALES = ('count', 'mean')
 def number_of_ones(
     space: base.Space,
     *,
+    positions: int | None = None,
     scale: str = 'count',
     noise: float = 0.,
     clip: tuple[float, float] | None = None,
@@ -25,17 +26,26 @@ def number_of_ones(
   """Rewards every position that holds its choice of index 1.
 
   With scale='mean', noise=0.01 and clip=(0, 1) on 100 positions of 2 choices
-  this is the toy problem of Real et al., arXiv 1802.01548, supplement C.
+  this is the toy problem of Real et al., arXiv 1802.01548, supplement C. With
+  positions=20 on spaces/tokens.py it is the demo of PaddlePaddle/AutoDL,
+  where the bits after the 20 operations do not count.
 
   Args:
     space: whose genomes to score.
-    scale: 'count', the number of ones, or 'mean', that number / L.
+    positions: how many positions count, from the first; by default all L.
+    scale: 'count', the number of ones, or 'mean', that number divided by
+      `positions`.
     noise: standard deviation of Gaussian noise, drawn anew for every child.
     clip: smallest and largest reward, noise included.
 
   Raises:
-    ValueError: an unknown scale, negative noise, or an empty range.
+    ValueError: no or too many positions, an unknown scale, negative noise,
+      or an empty range.
   """
+  length = len(space.choices)
+  positions = length if positions is None else positions
+  if not 1 <= positions <= length:
+    raise ValueError(f'positions {positions} is not in 1..{length}')
   if scale not in _SCALES:
     raise ValueError(f'unknown scale {scale!r}, expected one of '
                      f'{", ".join(_SCALES)}')
@@ -43,10 +53,11 @@ def number_of_ones(
     raise ValueError(f'noise must not be negative, got {noise}')
   if clip is not None and not clip[0] < clip[1]:
     raise ValueError(f'clip must be (lower, higher), got {clip}')
-  unit = len(space.choices) if scale == 'mean' else 1
+  unit = positions if scale == 'mean' else 1
 
   def score(key: base.Key, genomes: base.Genome) -> base.Rewards:
-    rewards = jnp.sum(genomes == 1, axis=-1).astype(jnp.float32) / unit
+    ones = jnp.sum(genomes[:, :positions] == 1, axis=-1)
+    rewards = ones.astype(jnp.float32) / unit
     if noise:
       rewards += noise * jax.random.normal(key, rewards.shape)
     return rewards if clip is None else jnp.clip(rewards, *clip)

@@ -39,6 +39,15 @@ def test_number_of_ones():
       [0, 0.75, 0.25, 0.5])
 
 
+def test_number_of_ones_among_the_first_positions():
+  genomes = jnp.array([[0, 0, 0, 1], [1, 1, 0, 1], [0, 2, 0, 1], [1, 0, 0, 0]])
+  assert _evaluate(
+      toy.number_of_ones(_space(), positions=2), genomes).tolist() == [
+          0, 2, 0, 1]
+  assert _evaluate(toy.number_of_ones(
+      _space(), positions=2, scale='mean'), genomes).tolist() == [0, 1, 0, .5]
+
+
 def test_noise_is_gaussian_clipped_and_a_function_of_the_key():
   space = discrete.space([range(2)] * 100)
   genomes = jnp.tile(jnp.arange(100) % 2, (4000, 1))
@@ -55,6 +64,8 @@ def test_noise_is_gaussian_clipped_and_a_function_of_the_key():
 @pytest.mark.parametrize('options, message', [
     ({'scale': 'sum'}, "unknown scale 'sum', expected one of count, mean"),
     ({'noise': -1.}, 'noise must not be negative, got -1.0'),
+    ({'positions': 0}, r'positions 0 is not in 1\.\.4'),
+    ({'positions': 5}, r'positions 5 is not in 1\.\.4'),
     ({'clip': (1., 0.)}, r'clip must be \(lower, higher\), got \(1.0, 0.0\)'),
 ])
 def test_options_of_number_of_ones_are_checked(options, message):

@@ -1,0 +1,81 @@
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nas_jax import base
+from nas_jax import search
+from nas_jax.evaluators import tabular
+from nas_jax.spaces import discrete
+from nas_jax.strategies import evolution
+
+_SIZES = (2, 3, 1, 4)
+
+
+def _space():
+  return discrete.space([range(s) for s in _SIZES])
+
+
+def _evaluate(evaluator, genomes):
+  key = jax.random.key(0)
+  evaluation, state = jax.jit(evaluator.evaluate)(
+      key, evaluator.init(key), base.Proposals(genomes))
+  assert state == ()
+  assert evaluation.rewards.dtype == jnp.float32
+  assert evaluation.metrics['failed'].dtype == jnp.float32
+  return evaluation
+
+
+def test_rewards_are_in_lexical_order():
+  rewards = np.linspace(0, 1, 24) ** 2
+  genomes = np.array(list(itertools.product(*map(range, _SIZES))), np.int32)
+  found = _evaluate(tabular.tabular(_space(), rewards), genomes)
+  np.testing.assert_array_equal(found.rewards, rewards.astype(np.float32))
+  assert found.metrics['failed'].tolist() == [0.] * 24
+  # By hand: 1 * 12 + 2 * 4 + 0 + 3.
+  assert discrete.index(_SIZES, [1, 2, 0, 3]) == 23
+  one = _evaluate(tabular.tabular(_space(), range(24)), genomes[[13, 6]])
+  assert one.rewards.tolist() == [13., 6.]
+
+
+def test_failed_entries_get_the_floor():
+  rewards = np.arange(24.)
+  rewards[[3, 7]] = np.nan, -np.inf
+  genomes = np.stack([discrete.from_index(_SIZES, n) for n in (3, 7, 8)])
+  found = _evaluate(
+      tabular.tabular(_space(), rewards, failed_reward=-1.), genomes)
+  assert found.rewards.tolist() == [-1., -1., 8.]
+  assert found.metrics['failed'].tolist() == [1., 1., 0.]
+
+
+def test_a_search_of_several_seeds_in_one_table():
+  rewards = np.random.default_rng(0).random(24)
+  evaluator = tabular.tabular(_space(), rewards)
+  strategy = evolution.regularized_evolution(
+      _space(), population_size=10, sample_size=5)
+  state, history = jax.jit(jax.vmap(lambda key: search.scan(
+      key, strategy, evaluator, num_rounds=100)))(
+          jax.random.split(jax.random.key(0), 4))
+  assert history.rewards.shape == (4, 100, 1)
+  np.testing.assert_allclose(state.best_reward, rewards.max(), rtol=1e-6)
+  best = discrete.from_index(_SIZES, int(np.argmax(rewards)))
+  assert (state.best_genome == best).all()
+
+
+@pytest.mark.parametrize('rewards, options, message', [
+    (np.zeros(23), {}, r'has 24 genomes, but the rewards are of shape \(23,\)'),
+    (np.zeros((4, 6)), {}, r'the rewards are of shape \(4, 6\)'),
+    ([0.] * 5 + [np.nan] * 19, {}, 'reward 5 is nan: without a failed_reward'),
+    (np.zeros(24), {'failed_reward': np.inf},
+     'failed_reward must be finite, got inf'),
+])
+def test_tables_are_checked(rewards, options, message):
+  with pytest.raises(ValueError, match=message):
+    tabular.tabular(_space(), rewards, **options)
+
+
+def test_spaces_too_large_for_a_table():
+  with pytest.raises(ValueError, match='the space has 1267650600228229401496'):
+    tabular.tabular(discrete.space([range(2)] * 100), [0.])
