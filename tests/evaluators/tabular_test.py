@@ -9,7 +9,7 @@ from nas_jax import base
 from nas_jax import search
 from nas_jax.evaluators import tabular
 from nas_jax.spaces import discrete
-from nas_jax.strategies import evolution
+from nas_jax.strategies import random_search
 
 _SIZES = (2, 3, 1, 4)
 
@@ -53,12 +53,11 @@ def test_failed_entries_get_the_floor():
 def test_a_search_of_several_seeds_in_one_table():
   rewards = np.random.default_rng(0).random(24)
   evaluator = tabular.tabular(_space(), rewards)
-  strategy = evolution.regularized_evolution(
-      _space(), population_size=10, sample_size=5)
+  strategy = random_search.random_search(_space(), batch_size=8)
   state, history = jax.jit(jax.vmap(lambda key: search.scan(
       key, strategy, evaluator, num_rounds=100)))(
           jax.random.split(jax.random.key(0), 4))
-  assert history.rewards.shape == (4, 100, 1)
+  assert history.rewards.shape == (4, 100, 8)
   np.testing.assert_allclose(state.best_reward, rewards.max(), rtol=1e-6)
   best = discrete.from_index(_SIZES, int(np.argmax(rewards)))
   assert (state.best_genome == best).all()
