@@ -124,8 +124,14 @@ def recipe_name(settings: Settings, preset: presets.Preset) -> str:
 
 
 def job_of(settings: Settings, preset: presets.Preset,
-           data: image_data.ImageData) -> finals.Job:
+           data: image_data.ImageData, **style: Any) -> finals.Job:
   """All that the training of the first seed needs; builds the network.
+
+  Args:
+    settings: of the run.
+    preset: family and genotype.
+    data: the data set.
+    **style: fields of `ops.Style` that differ from the family's.
 
   Raises:
     ValueError: what does not fit together.
@@ -140,8 +146,8 @@ def job_of(settings: Settings, preset: presets.Preset,
         '--batch_size, --accumulate or --num_devices')
   task = classify.task_of(data, recipe.standardise)
   features, num_cells = sizes_of(settings, preset)
-  style = {} if settings.compute_dtype in (None, 'float32') else {
-      'dtype': settings.compute_dtype}
+  if settings.compute_dtype not in (None, 'float32'):
+    style['dtype'] = settings.compute_dtype
   axis = {'axis_name': parallel.BATCH_AXIS} if (
       settings.sync_batch_norm and num_devices > 1) else {}
   try:

@@ -108,3 +108,16 @@ def check_least(settings: Settings, least: int, *names: str) -> None:
     value = getattr(settings, name)
     if value is not None and value < least:
       raise ValueError(f'{name} is {value}, expected at least {least}')
+
+
+def integers(name: str, text: str) -> tuple[int, ...]:
+  """The numbers in a setting such as '1,3,5'.
+
+  Raises:
+    ValueError: it holds anything else.
+  """
+  try:
+    return tuple(int(part) for part in text.split(','))
+  except ValueError:
+    raise ValueError(f'{name} is {text!r}, expected whole numbers such as '
+                     '1,3,5') from None

@@ -220,6 +220,10 @@ RECIPES: Mapping[str, Recipe] = {
     'nas_rl': Recipe(
         epochs=50, learning_rate=.1, schedule='constant', nesterov=True,
         weight_decay=1e-4, clip_norm=None),
+    # Its result. Note: the length and the steps are assumed.
+    'nas_rl_final': Recipe(
+        epochs=300, learning_rate=.1, schedule='steps', milestones='0.5,0.75',
+        nesterov=True, weight_decay=1e-4, clip_norm=None),
     # Zhong et al., arXiv 1708.05552. Note: as recalled, not as read.
     'blockqnn': Recipe(
         epochs=300, learning_rate=.1, schedule='steps', milestones='0.5,0.75',
