@@ -15,22 +15,24 @@ _ROW = 31  # Pixels from an operation to the next.
 def draw_cell(genotype: Mapping[str, Any], kind: str) -> str:
   """A cell as a graph from left to right, as SVG.
 
-  A node is the sum of its operations; its number is that of its state in the
-  genotype. An arrow that passes a column has a lane of its own there, so that
-  it never crosses a box. Nodes without operations are left out.
+  A node is the sum of its operations (+) or their concatenation (a bar, and
+  the word); its number is that of its state in the genotype. An arrow that
+  passes a column has a lane of its own there, so that it never crosses a box.
+  Nodes without operations are left out.
 
   Args:
     genotype: {kind: [[operation, state], ...] with two pairs per node, or
       [[operation, state of the node, state], ...] with any number,
       f'{kind}_concat': [state, ...]}; state 0 is the output of the cell before
-      the last, 1 that of the last, 2 + n that of node n.
+      the last, 1 that of the last, 2 + n that of node n. Unless all nodes
+      add, f'{kind}_combine': ['add' or 'concat' for each node].
     kind: 'normal' or 'reduce'.
 
   Raises:
-    ValueError: the genotype has no such cell, or an operation or the concat
-      reads a state that is not there.
+    ValueError: the genotype has no such cell, an operation or the concat
+      reads a state that is not there, or see `genotypes.node_combinations`.
   """
-  nodes, sources = _cell(genotype, kind)
+  nodes, sources, combinations = _cell(genotype, kind)
   out = max(sources)  # The concat, drawn as a state after the last node.
   column = {0: 0, 1: 0}  # An item is (state, column); a later one is a lane.
   for state in nodes:
@@ -72,7 +74,8 @@ def draw_cell(genotype: Mapping[str, Any], kind: str) -> str:
                             left[c], first + step * row, arrow=True))
     if state < out:
       boxes.append(_node(state, left[c], middle, widths[c],
-                         [nodes[state][i] for i in order], state in used))
+                         [nodes[state][i] for i in order], state in used,
+                         combinations[state - 2]))
   for state in range(2):
     boxes.append(svg.tag(
         'g', svg.box(16, y[state, 0], 70, 34, rx=17)
@@ -93,17 +96,17 @@ def _cell(genotype, kind):
   """The checked cell.
 
   Returns:
-    {state: the operations of a node}, and {state: the states they read} in the
-    same order, with the concat last.
+    {state: the operations of a node}, {state: the states they read} in the
+    same order, with the concat last, and how each node combines.
   """
   if kind not in genotype or f'{kind}_concat' not in genotype:
     raise ValueError(f'the genotype has no cell {kind!r}: {sorted(genotype)}')
   edges = genotype[kind]
   if not edges or len(edges) % 2 and len(edges[0]) == 2:
     raise ValueError(f'a node has two operations, but {kind} has {len(edges)}')
-  found, concat = genotypes.node_edges(genotypes.Genotype(**{
-      name: genotype.get(name, ()) for name in genotypes.Genotype._fields}),
-      kind)
+  value = genotypes.Genotype(**{
+      name: genotype.get(name, ()) for name in genotypes.Genotype._fields})
+  found, concat = genotypes.node_edges(value, kind)
   nodes, sources, out = {}, {}, len(found) + 2
   for state, node in enumerate(found, 2):
     # What reads a node that is left out is left out.
@@ -119,11 +122,11 @@ def _cell(genotype, kind):
       raise ValueError(f'state {state} of {kind} reads states {states}')
   if not nodes or not sources[out]:
     raise ValueError(f'the output of {kind} reads nothing')
-  return nodes, sources
+  return nodes, sources, genotypes.node_combinations(value, kind)
 
 
-def _node(state, x, y, width, ops, used) -> str:
-  """A frame with the number of the state, its operations and their sum."""
+def _node(state, x, y, width, ops, used, combination) -> str:
+  """A frame with the number of the state, operations and what joins them."""
   plus, middle = x + width - 22, y + 7.5
   first = middle - _ROW / 2 * (len(ops) - 1)
   name = f'{state}' if used else f'{state}, unused'
@@ -133,12 +136,18 @@ def _node(state, x, y, width, ops, used) -> str:
   for i, op in enumerate(ops):
     row = first + _ROW * i
     family = next(f for f, ws in _FAMILIES if any(w in op.lower() for w in ws))
-    end = (plus - 8, middle) if len(ops) > 1 else (x + width, y)
+    end = ((x + width, y) if len(ops) == 1 else
+           (plus - 8, middle) if combination == 'add' else (plus - 4, row))
     parts += [svg.edge(2, x + width - 50, row, *end),
               svg.box(x + 10, row, width - 60, 26, rx=5, cls=family),
               svg.text(x + width / 2 - 20, row + 4, op, 'middle')]
-  if len(ops) > 1:
+  if len(ops) > 1 and combination == 'add':
     parts += [svg.tag('circle', cx=plus, cy=middle, r=9),
               svg.marks('s2', 'm-4.5,0h9m-4.5,-4.5v9', [plus], middle),
               svg.edge(2, plus + 9, middle, x + width, y)]
+  elif len(ops) > 1:
+    parts += [svg.text(x + width - 10, y - height / 2 + 15, 'concat', 'end'),
+              svg.box(plus - 4, middle, 8, _ROW * (len(ops) - 1) + 18, rx=3,
+                      cls='joint'),
+              svg.edge(2, plus + 4, middle, x + width, y)]
   return svg.tag('g', ''.join(parts), cls='used' if used else 'unused')

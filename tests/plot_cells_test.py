@@ -100,6 +100,30 @@ def test_every_published_cell_has_each_operation_once_per_edge(name):
         op: edges.count(op) for op in edges}
 
 
+def test_nodes_that_concatenate_are_marked():
+  cell = {'normal': [('a', 0), ('b', 1), ('c', 2), ('d', 2)],
+          'normal_concat': [3]}
+  added = plot_cells.draw_cell(cell, 'normal')
+  assert plot_cells.draw_cell(
+      cell | {'normal_combine': ['add', 'add']}, 'normal') == added
+  root = ElementTree.fromstring(plot_cells.draw_cell(
+      cell | {'normal_combine': ['concat', 'add']}, 'normal'))
+  node2, node3 = (group for group in root.iter(f'{SVG}g')
+                  if len(group.findall(f'{SVG}text')) > 2)
+  texts = lambda group: [t.text for t in group.iter(f'{SVG}text')]
+  assert texts(node2) == ['2', 'a', 'b', 'concat']
+  assert texts(node3) == ['3', 'c', 'd']
+  assert [len(list(g.iter(f'{SVG}circle'))) for g in (node2, node3)] == [0, 1]
+  # The bar inside of the frame, beside both operations.
+  joint, = (r for r in node2.iter(f'{SVG}rect') if r.get('class') == 'joint')
+  frame = node2.find(f'{SVG}rect')
+  bounds = lambda rect: [float(rect.get(k)) for k in ('x', 'y')] + [
+      float(rect.get(a)) + float(rect.get(b))
+      for a, b in (('x', 'width'), ('y', 'height'))]
+  (x, y, u, v), (x0, y0, u0, v0) = bounds(joint), bounds(frame)
+  assert x0 < x < u < u0 and y0 < y < v < v0 and v - y > 31
+
+
 def test_cell_marks_what_is_not_used():
   text = plot_cells.draw_cell(
       {'reduce': [('zero', 0), ('zero', 0), ('conv', 0), ('conv', 0)],
@@ -117,6 +141,8 @@ def test_cell_marks_what_is_not_used():
     ({'normal': [('a', 0), ('b', 1)], 'normal_concat': [3]}, r'\[3\]'),
     ({'normal': [('a', 2, 0), ('b', 4, 3)], 'normal_concat': [4]}, 'nothing'),
     ({'normal': [('a', 2, 0), ('b', 3, 4)], 'normal_concat': [3]}, r'\[4\]'),
+    ({'normal': [('a', 0), ('b', 1)], 'normal_concat': [2],
+      'normal_combine': ['mul']}, "by 'mul', expected add or concat"),
 ])
 def test_errors_name_the_value(cell, said):
   with pytest.raises(ValueError, match=said):

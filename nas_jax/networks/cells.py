@@ -28,6 +28,8 @@ class Rules(NamedTuple):
   entry: str = 'always'
   # Whether drop path applies to identities too (NAO's first PyTorch code).
   drop_identities: bool = False
+  # What nodes may do with their operations' results.
+  combinations: tuple[str, ...] = ('add',)
 
 
 def add_cell(
@@ -36,6 +38,7 @@ def add_cell(
     last: Value,
     *,
     nodes: tuple[tuple[str, int], ...],
+    combinations: tuple[str, ...],
     concat: tuple[int, ...],
     features: int,
     reduction: bool,
@@ -47,7 +50,10 @@ def add_cell(
   """Appends one cell of N nodes.
 
   States 0 and 1 are the outputs of the cell before the last and of the last
-  cell; state 2 + n is node n, the sum of two operations.
+  cell; state 2 + n is node n, the sum of two operations of F channels or
+  their concatenation of 2 F. Operations bring what they read to F channels
+  as they do at the inputs of a cell; the output does so with a 1x1 convolution
+  and norm.
 
   Args:
     builder: the graph so far.
@@ -55,8 +61,9 @@ def add_cell(
       last cell as it is.
     last: output of the last cell.
     nodes: ((operation, state), ...), two per node.
+    combinations: 'add' or 'concat' for each node.
     concat: states concatenated on the channels.
-    features: F, channels of every state.
+    features: F, channels of every state but those that concatenate.
     reduction: whether operations that read states 0 and 1 have stride 2.
     depth: (index of the cell + 1) / number of cells, for drop path.
     name: scope of the cell's parameters.
@@ -107,7 +114,8 @@ def add_cell(
         continue
       pair.append(add(f'node{n}{"ab"[side]}_{operation}', operations[operation],
                       states[source], stride, depth if droppable else 0.))
-    states.append(builder.sum(f'{name}_node{n}', pair))
+    combine = {'add': builder.sum, 'concat': builder.concat}[combinations[n]]
+    states.append(combine(f'{name}_node{n}', pair))
   outputs = []
   for i in concat:
     state = states[i]

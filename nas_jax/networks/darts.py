@@ -56,9 +56,11 @@ def build(
     style: shared settings.
 
   Raises:
-    ValueError: an operation that is not in the table `darts`, an odd number
-      of features, or an image too small.
+    ValueError: an operation that is not in the table `darts`, a node that
+      does not add, an odd number of features, or an image too small.
   """
+  for kind in ('normal', 'reduce'):
+    genotypes.node_combinations(genotype, kind, ('add',))
   if features < 2 or features % 2:
     raise ValueError('the factorized reductions of DARTS need an even number '
                      f'of features, got {features}')

@@ -17,6 +17,7 @@ from nas_jax.networks import cells
 from nas_jax.networks import graph
 from nas_jax.networks import ops
 from nas_jax.networks import pooling
+from nas_jax.spaces import genotypes
 
 Array = jax.Array
 Value = graph.Value
@@ -66,9 +67,9 @@ def cifar_net(
   The arguments are those of `stack`; `table` is a key of `tables.TABLES`.
   """
   return stack(
-      genotype, Plan(cells.Rules(table)), image_shape=image_shape,
-      num_classes=num_classes, num_cells=num_cells, features=features,
-      num_reductions=num_reductions, auxiliary=auxiliary,
+      genotype, Plan(cells.Rules(table, combinations=genotypes.COMBINATIONS)),
+      image_shape=image_shape, num_classes=num_classes, num_cells=num_cells,
+      features=features, num_reductions=num_reductions, auxiliary=auxiliary,
       drop_path_keep=drop_path_keep, dropout_keep=dropout_keep, style=style)
 
 
@@ -118,8 +119,9 @@ def stack(
   """Stem, then stages of N normal cells with reduction cells between.
 
   Args:
-    genotype: (normal, normal_concat, reduce, reduce_concat), two edges for
-      each node.
+    genotype: (normal, normal_concat, reduce, reduce_concat) and perhaps the
+      combinations of both cells, see `genotypes.Genotype`; two edges for each
+      node.
     plan: of the paper.
     image_shape: (H, W, C).
     num_classes: K.
@@ -136,16 +138,21 @@ def stack(
     A `graph.Graph`.
 
   Raises:
-    ValueError: a genotype the table cannot build, an image too small for the
-      reductions or for the auxiliary head, a number out of range.
+    ValueError: a genotype the table cannot build, a combination the plan does
+      not have, an image too small for the reductions or for the auxiliary
+      head, a number out of range.
   """
-  if len(genotype) != 4:
+  if len(genotype) not in (4, 6):
     raise ValueError('a network of cells needs (normal, normal_concat, reduce, '
                      f'reduce_concat), got {genotype!r}')
-  normal, normal_concat, reduce, reduce_concat = genotype
+  normal, normal_concat, reduce, reduce_concat, *_ = genotype
   if any(len(edge) != 2 for edge in (*normal, *reduce)):
     raise ValueError('expected (operation, state) pairs, two for each node, '
                      f'got {(*normal, *reduce)!r}')
+  combinations = {
+      kind: genotypes.node_combinations(
+          genotypes.Genotype(*genotype), kind, plan.rules.combinations)
+      for kind in ('normal', 'reduce')}
   least = {'conv': 1, 'strided': 2, 'cells': 4}[plan.stem]
   for name, value, limit in (('num_cells', num_cells, 1),
                              ('features', features, least)):
@@ -164,9 +171,10 @@ def stack(
   def add_cell(name, index, previous, last, features, strided):
     return cells.add_cell(
         builder, previous, last, nodes=reduce if strided else normal,
-        concat=reduce_concat if strided else normal_concat, features=features,
-        reduction=strided, depth=(index + 1) / total, name=name,
-        rules=plan.rules, style=style)
+        concat=reduce_concat if strided else normal_concat,
+        combinations=combinations['reduce' if strided else 'normal'],
+        features=features, reduction=strided, depth=(index + 1) / total,
+        name=name, rules=plan.rules, style=style)
 
   values = _add_stem(builder, plan, features, style)
   for i in range(num_stem_cells):

@@ -21,8 +21,9 @@ from nas_jax.networks import cells
 from nas_jax.networks import graph
 from nas_jax.networks import image
 from nas_jax.networks import ops
+from nas_jax.spaces import genotypes
 
-_RULES = cells.Rules('nasnet')
+_RULES = cells.Rules('nasnet', combinations=genotypes.COMBINATIONS)
 _CIFAR = image.Plan(_RULES)
 _MOBILE = image.Plan(_RULES, stem='cells', stem_channels=32)
 _IMAGENET = functools.partial(
@@ -45,11 +46,10 @@ AMOEBANET_DEFAULTS = dict(
     cifar=graph.Defaults(36, 6), imagenet=_mobile(50, 4),
     imagenet_large=_large(190, 6))
 
+_ONE_KIND = dict(rules=cells.Rules('nasnet'), reduction_cells=False)
 PNASNET_PLANS = dict(
-    cifar=_CIFAR._replace(reduction_cells=False),
-    imagenet=_MOBILE._replace(reduction_cells=False),
-    imagenet_large=_MOBILE._replace(
-        reduction_cells=False, stem_channels=96))
+    cifar=_CIFAR._replace(**_ONE_KIND), imagenet=_MOBILE._replace(**_ONE_KIND),
+    imagenet_large=_MOBILE._replace(stem_channels=96, **_ONE_KIND))
 PNASNET_DEFAULTS = dict(
     cifar=graph.Defaults(48, 3), imagenet=_mobile(54, 3),
     imagenet_large=_large(216, 4))

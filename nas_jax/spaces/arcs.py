@@ -89,9 +89,12 @@ def checked_pairs(genotype: genotypes.Genotype, names) -> list[tuple[str, int]]:
     names: of the operations that can be said.
 
   Raises:
-    ValueError: another operation, or an output other than the loose ends.
+    ValueError: another operation, a node that does not add, or an output
+      other than the loose ends.
   """
-  normal, normal_concat, reduce, reduce_concat = genotype
+  for kind in ('normal', 'reduce'):
+    genotypes.node_combinations(genotype, kind, ('add',))
+  normal, normal_concat, reduce, reduce_concat, *_ = genotype
   for kind, pairs, concat in (('normal', normal, normal_concat),
                               ('reduction', reduce, reduce_concat)):
     for name, _ in pairs:

@@ -2,7 +2,8 @@
 
 State 0 of a cell is the output of the cell before the last, state 1 that of
 the last cell, and state 2 + n that of node n (the numbering of DARTS). A node
-adds two operations, each on an earlier state.
+has two operations, each on an earlier state, and adds their results or, where
+the space lets it choose, concatenates them.
 
 References:
   Zoph et al., arXiv 1707.07012, sec. 3.
@@ -32,7 +33,7 @@ AMOEBANET_OPERATIONS = (
     'avg_pool_3x3', 'max_pool_3x3', 'dil_sep_conv_3x3', 'conv_1x7_7x1')
 
 _CELL_TYPES = (('normal', 'reduce'), ('normal',))
-_PER_NODE = 4  # input a, input b, operation a, operation b
+_COMBINATIONS = (('add',), genotypes.COMBINATIONS)
 
 
 class Cells(NamedTuple):
@@ -40,6 +41,7 @@ class Cells(NamedTuple):
   inputs: jax.Array  # int32[T, N, 2], states
   operations: jax.Array  # int32[T, N, 2]
   loose: jax.Array  # bool[T, N + 2], states that make up the output
+  combinations: jax.Array  # int32[T, N], 0 where a node adds
 
 
 def space(
@@ -50,12 +52,16 @@ def space(
     concat: str = 'loose',
     loose_inputs: bool = True,
     op_mutation: str = 'any',
+    combinations: tuple[str, ...] = ('add',),
 ) -> base.Space:
   """The space of one or two cells.
 
-  A genome holds, for each cell and each node, input a, input b, operation a
-  and operation b. A mutation changes one of them: with equal chances it is
-  the paper's hidden-state mutation, to another state, or its op mutation.
+  A genome holds, for each cell and each node, input a, input b, operation a,
+  operation b and, if there is a choice, the combination: the five decisions
+  of NASNet in their order. A mutation changes one of them, each as likely as
+  any other. Without combinations it is, with equal chances, the hidden-state
+  mutation of AmoebaNet, to another state, or its op mutation; with them one
+  mutation in five is of a combination, always to the other one.
 
   Args:
     operations: their names, K.
@@ -69,6 +75,8 @@ def space(
       nodes only, which is how Zoph et al., sec. 3, describe it.
     op_mutation: 'any' draws from all operations, so that one in K mutations
       changes nothing; 'other' draws from the others only.
+    combinations: of the two operations of a node: ('add',) as in AmoebaNet's
+      space, or ('add', 'concat') as in NASNet's.
 
   Raises:
     ValueError: an argument that is none of these.
@@ -79,18 +87,23 @@ def space(
   _check_option('cell_types', tuple(cell_types), _CELL_TYPES)
   _check_option('concat', concat, ('loose', 'nodes'))
   _check_option('op_mutation', op_mutation, ('any', 'other'))
+  combinations = tuple(combinations)
+  _check_option('combinations', combinations, _COMBINATIONS)
   num_types = len(cell_types)
   choices = []
+  combined = [combinations] if len(combinations) > 1 else []
   for k in range(num_nodes):
     states = tuple(range(k + 2))
-    choices += [states, states, operations, operations]
-  op_positions = [False, False, True, True] * num_nodes * num_types
-  shape = (num_types, num_nodes, _PER_NODE)
+    choices += [states, states, operations, operations, *combined]
+  op_positions = ([False, False, True, True, *([False] * len(combined))]
+                  * num_nodes * num_types)
+  shape = (num_types, num_nodes, 4 + len(combined))
 
   def decode(genome: base.Genome) -> Cells:
     fields = genome.reshape(shape)
-    inputs, ops = fields[..., :2], fields[..., 2:]
-    return Cells(inputs, ops, outputs(inputs))
+    inputs, ops = fields[..., :2], fields[..., 2:4]
+    chosen = fields[..., 4] if combined else jnp.zeros(shape[:2], jnp.int32)
+    return Cells(inputs, ops, outputs(inputs), chosen)
 
   def outputs(inputs: jax.Array) -> jax.Array:
     is_node = np.arange(num_nodes + 2) > 1
@@ -108,25 +121,36 @@ def space(
 
   def genotype(genome: base.Genome) -> Genotype:
     fields = np.reshape(discrete.check(space_.choices, genome), shape)
-    cells = []
+    cells, combine = [], []
     for nodes in fields.tolist():
       pairs = []
-      for input_a, input_b, op_a, op_b in nodes:
+      for input_a, input_b, op_a, op_b, *_ in nodes:
         pairs += (operations[op_a], input_a), (operations[op_b], input_b)
       cells += tuple(pairs), output_states(pairs)
-    return Genotype(*(cells if num_types == 2 else cells * 2))
+      combine.append(tuple(
+          combinations[node[4]] for node in nodes if combined))
+    if num_types == 1:
+      cells, combine = cells * 2, combine * 2
+    return genotypes.canonical(Genotype(*cells, *combine))
 
   def encode(value: Genotype) -> base.Genome:
-    if len(value) != len(Genotype._fields):
+    if len(value) not in (4, len(Genotype._fields)):
       raise ValueError(f'a genotype is ({", ".join(Genotype._fields)}), got '
                        f'{value!r}')
-    if num_types == 1 and value[2:] != value[:2]:
+    value = Genotype(*value)
+    if num_types == 1 and (value.normal, value.normal_concat,
+                           value.normal_combine) != (
+                               value.reduce, value.reduce_concat,
+                               value.reduce_combine):
       raise ValueError('this space has one cell type, but the reduce cell '
                        'differs from the normal cell')
     genome = []
     for i, name in enumerate(cell_types):
       pairs, states = value[2 * i], tuple(value[2 * i + 1])
-      genome += _encode_cell(name, pairs, num_nodes, operations)
+      nodes = _encode_cell(name, pairs, num_nodes, operations)
+      chosen = genotypes.node_combinations(value, name, combinations)
+      for node, combination in zip(nodes, chosen):
+        genome += node + [combinations.index(combination)] * len(combined)
       expected = output_states(pairs)
       if states != expected:
         raise ValueError(f'{name}_concat is {states}, but in this space the '
@@ -139,7 +163,7 @@ def space(
   return space_._replace(genotype=genotype, encode=encode)
 
 
-def _encode_cell(name, pairs, num_nodes, operations) -> list[int]:
+def _encode_cell(name, pairs, num_nodes, operations) -> list[list[int]]:
   if len(pairs) != 2 * num_nodes:
     raise ValueError(f'the {name} cell has {len(pairs)} (operation, state) '
                      f'pairs, expected {2 * num_nodes}: two for each of '
@@ -152,11 +176,8 @@ def _encode_cell(name, pairs, num_nodes, operations) -> list[int]:
     if state not in range(k + 2):
       raise ValueError(f'node {k} of the {name} cell reads state {state}, '
                        f'expected 0..{k + 1}')
-  genome = []
-  for (op_a, input_a), (op_b, input_b) in zip(pairs[::2], pairs[1::2]):
-    genome += [input_a, input_b, operations.index(op_a),
-               operations.index(op_b)]
-  return genome
+  return [[input_a, input_b, operations.index(op_a), operations.index(op_b)]
+          for (op_a, input_a), (op_b, input_b) in zip(pairs[::2], pairs[1::2])]
 
 
 def _check_option(name, value, allowed) -> None:

@@ -11,13 +11,17 @@ from nas_jax import records
 
 Edge = tuple[str, int] | tuple[str, int, int]
 Nodes = tuple[tuple[tuple[str, int], ...], ...]
+# What a node does with the results of its operations.
+COMBINATIONS = ('add', 'concat')
+_OPTIONAL = ('normal_combine', 'reduce_combine')
 
 
 class Genotype(NamedTuple):
   """The cells of an architecture, as in DARTS.
 
   States 0 and 1 of a cell are the outputs of the cell before the last and of
-  the last cell; state 2 + n is node n, the sum of its operations.
+  the last cell; state 2 + n is node n, which adds the results of its
+  operations or concatenates them on the channels.
 
   An edge is (operation, source state), two for each node in turn; or, in
   cells whose nodes have any number of edges, (operation, state of the node,
@@ -27,6 +31,15 @@ class Genotype(NamedTuple):
   normal_concat: tuple[int, ...]  # states that make up the output
   reduce: tuple[Edge, ...]
   reduce_concat: tuple[int, ...]
+  # One of COMBINATIONS for each node; empty if all add, as in most papers.
+  normal_combine: tuple[str, ...] = ()
+  reduce_combine: tuple[str, ...] = ()
+
+  def __repr__(self) -> str:
+    """DARTS' text, with further fields only where there is a concat."""
+    fields = {name: value for name, value in self._asdict().items()
+              if value or name not in _OPTIONAL}
+    return f'Genotype({", ".join(f"{k}={v!r}" for k, v in fields.items())})'
 
 
 def node_edges(genotype: Genotype, kind: str) -> tuple[Nodes, tuple[int, ...]]:
@@ -47,10 +60,35 @@ def node_edges(genotype: Genotype, kind: str) -> tuple[Nodes, tuple[int, ...]]:
       for state in range(2, last + 1)), concat
 
 
+def node_combinations(genotype: Genotype, kind: str,
+                      known: Sequence[str] = COMBINATIONS) -> tuple[str, ...]:
+  """How each node of one cell combines its operations.
+
+  Args:
+    genotype: of the cells.
+    kind: 'normal' or 'reduce'.
+    known: what the caller can do.
+
+  Raises:
+    ValueError: another combination, or not one for each node.
+  """
+  found = tuple(getattr(genotype, f'{kind}_combine'))
+  num_nodes = len(node_edges(genotype, kind)[0])
+  if found and len(found) != num_nodes:
+    raise ValueError(f'{kind}_combine has {len(found)} entries, expected one '
+                     f'for each of {num_nodes} nodes')
+  for n, name in enumerate(found):
+    if name not in known:
+      raise ValueError(f'node {n} of the {kind} cell combines its operations '
+                       f'by {name!r}, expected {" or ".join(known)}')
+  return found or ('add',) * num_nodes
+
+
 def to_json(genotype: Genotype | tuple[Any, ...]) -> dict | list:
   """A cell genotype as a dictionary, any other tuple as a list."""
   if isinstance(genotype, Genotype):
-    return {k: _to_lists(v) for k, v in genotype._asdict().items()}
+    return {k: _to_lists(v) for k, v in genotype._asdict().items()
+            if v or k not in _OPTIONAL}
   return _to_lists(genotype)
 
 
@@ -65,7 +103,7 @@ def from_json(value: dict | list) -> Genotype | tuple[Any, ...]:
   if not isinstance(value, dict):
     raise ValueError(f'a genotype is an object or a list, got {value!r}')
   for key in Genotype._fields:
-    if key not in value:
+    if key not in value and key not in _OPTIONAL:
       raise ValueError(f'the genotype has no {key!r}')
   for key in value:
     if key not in Genotype._fields:
@@ -76,7 +114,21 @@ def from_json(value: dict | list) -> Genotype | tuple[Any, ...]:
     edges, states = _edges(name, value[name])
     concat = f'{name}_concat'
     cells += edges, _concat(concat, value[concat], states)
-  return Genotype(*cells)
+  combined = [_combine(name, value.get(name, [])) for name in _OPTIONAL]
+  return canonical(Genotype(*cells, *combined))
+
+
+def canonical(genotype: Genotype) -> Genotype:
+  """The one way to write these cells: no combinations where all nodes add.
+
+  Raises:
+    ValueError: see `node_combinations`.
+  """
+  found = {f'{kind}_combine': node_combinations(genotype, kind)
+           for kind in ('normal', 'reduce')}
+  return genotype._replace(**{
+      name: names if 'concat' in names else ()
+      for name, names in found.items()})
 
 
 def save(path: str | os.PathLike, genotype: Genotype | tuple,
@@ -245,6 +297,12 @@ def _concat(name: str, value: Any, states: int | None) -> tuple[int, ...]:
           if states else f'{name}[{i}] is {state!r}, expected a state')
   if len(set(value)) != len(value):
     raise ValueError(f'{name} names a state twice: {value!r}')
+  return tuple(value)
+
+
+def _combine(name: str, value: Any) -> tuple[str, ...]:
+  if not isinstance(value, list):
+    raise ValueError(f'{name} is not a list: {value!r}')
   return tuple(value)
 
 

@@ -120,7 +120,7 @@ def test_all_published_cells_build_and_those_with_sizes_match(shared_data):
   checked = 0
   for name, cell in cells.items():
     genotype = genotypes.from_json(
-        {k: cell[k] for k in genotypes.Genotype._fields})
+        {k: cell[k] for k in genotypes.Genotype._fields[:4]})
     preset = presets.Preset('darts', genotype)
     for size, (network, features, num_cells) in _SIZES.items():
       if size not in cell:

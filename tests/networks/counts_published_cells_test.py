@@ -83,7 +83,7 @@ _SAME = [
 def _cells(shared_data):
   found = json.loads((shared_data / 'genotypes.json').read_text())['cnn']
   return {name: genotypes.from_json(
-      {k: cell[k] for k in genotypes.Genotype._fields})
+      {k: cell[k] for k in genotypes.Genotype._fields[:4]})
           for name, cell in found.items()}
 
 

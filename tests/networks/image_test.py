@@ -8,7 +8,11 @@ import pytest
 from nas_jax.networks import graph
 from nas_jax.networks import image
 from nas_jax.networks import ops
+from nas_jax.networks import tables
+from nas_jax.networks import zoo
+from nas_jax.spaces import cell
 from nas_jax.spaces import genotypes
+from nas_jax.spaces import preset
 from nas_jax.spaces import presets_nasnet as presets
 
 _SMALL = genotypes.Genotype(
@@ -30,6 +34,15 @@ def _num_params(net):
   return sum(
       x.size for node in net.nodes for x in jax.tree.leaves(
           _variable_shapes(net, node).get('params', {})))
+
+
+def _check_shapes(net):
+  for node in net.nodes:
+    inputs = graph.input_shapes(net, node, 2)
+    y, _ = jax.eval_shape(
+        lambda v, x: node.module.apply(v, *x, True, mutable=['batch_stats']),
+        graph.variable_shapes(node.module, inputs), inputs)
+    assert y.shape == (2, *node.shape), node.name
 
 
 def _names(net):
@@ -66,13 +79,89 @@ def test_shapes_of_the_stages_of_nasnet():
     (presets.AMOEBANET_A, 20), (presets.AMOEBANET_B, 21),
     (presets.NASNET_A, 21)])
 def test_nodes_give_the_shapes_that_they_declare(genotype, size):
-  net = _net(genotype, 1, 8, size, auxiliary=True)
-  for node in net.nodes:
-    inputs = graph.input_shapes(net, node, 2)
+  _check_shapes(_net(genotype, 1, 8, size, auxiliary=True))
+
+
+# Node 0 and node 2 concatenate, node 1 adds; states 3 and 4 are loose.
+_CONCAT = genotypes.Genotype(
+    normal=(('conv_1x1', 0), ('conv_1x1', 1),
+            ('skip_connect', 2), ('max_pool_3x3', 2),
+            ('sep_conv_3x3', 2), ('skip_connect', 1)), normal_concat=(3, 4),
+    reduce=_SMALL.reduce, reduce_concat=(2,),
+    normal_combine=('concat', 'add', 'concat'))
+
+
+def test_nodes_that_concatenate_are_narrowed_where_they_are_read():
+  net = _net(_CONCAT, 1, 4, 8, num_reductions=0)
+  counts = {node.name: sum(
+      x.size for x in jax.tree.leaves(_variable_shapes(net, node)['params']))
+            for node in net.nodes if _variable_shapes(net, node)}
+  # Kernel and norm, 8 channels to 4 wherever node 0 is read. The stem has 12
+  # channels, which state 0 keeps.
+  assert counts == {
+      'stem': 9 * 3 * 12 + 24,
+      'cell0_enter1': 12 * 4 + 8,
+      'cell0_node0a_conv_1x1': 12 * 4 + 8,
+      'cell0_node0b_conv_1x1': 4 * 4 + 8,
+      'cell0_node1a_skip_connect': 8 * 4 + 8,
+      'cell0_node1b_max_pool_3x3': 8 * 4 + 8,
+      'cell0_node2a_sep_conv_3x3': (
+          (9 * 8 + 8 * 4 + 8) + (9 * 4 + 4 * 4 + 8)),
+      'cell0_output4': 8 * 4 + 8,
+      'classifier': 8 * 10 + 10}
+  assert graph.num_params(net) == 866
+  shapes = {node.name: node.shape[-1] for node in net.nodes}
+  assert [shapes[f'cell0_node{n}'] for n in range(3)] == [8, 4, 8]
+  assert shapes['cell0_output'] == 8
+
+
+def test_a_node_concatenates_in_the_order_of_its_operations():
+  net = _net(_CONCAT, 1, 4, 8, num_reductions=0)
+  nodes = {node.name: node for node in net.nodes}
+  node = nodes['cell0_node2']
+  assert isinstance(node.module, graph.Concat)
+  assert [_names(net)[i - 1] for i in node.inputs] == [
+      'cell0_node2a_sep_conv_3x3', 'cell0_enter1']
+  assert isinstance(nodes['cell0_node1'].module, graph.Sum)
+
+
+def test_every_operation_reads_a_concatenation():
+  for operation in cell.NASNET_OPERATIONS:
+    module = tables.NASNET[operation](features=4)
     y, _ = jax.eval_shape(
-        lambda v, x: node.module.apply(v, *x, True, mutable=['batch_stats']),
-        graph.variable_shapes(node.module, inputs), inputs)
-    assert y.shape == (2, *node.shape), node.name
+        lambda x, m=module: m.init_with_output(jax.random.key(0), x, False),
+        jax.ShapeDtypeStruct((1, 5, 5, 8), jnp.float32))
+    assert y.shape == (1, 5, 5, 4), operation
+
+
+def test_reduction_cells_concatenate():
+  genotype = _CONCAT._replace(
+      reduce=_CONCAT.normal, reduce_concat=(2, 3, 4),
+      reduce_combine=('concat', 'concat', 'add'))
+  net = _net(genotype, 1, 4, 8, num_reductions=1)
+  _check_shapes(net)
+  shapes = {node.name: node.shape for node in net.nodes}
+  assert [shapes[f'cell1_node{n}'] for n in range(3)] == [
+      (4, 4, 16), (4, 4, 16), (4, 4, 8)]
+  assert shapes['cell1_output'] == (4, 4, 24)
+
+
+@pytest.mark.parametrize('family', [
+    'pnasnet', 'nao', 'nao_pytorch', 'nao_pytorch_v2', 'nao_ws', 'enas_micro',
+    'darts'])
+def test_families_that_only_add_refuse_a_concatenation(family):
+  with pytest.raises(ValueError, match=(
+      "^node 0 of the normal cell combines its operations by 'concat', "
+      'expected add$')):
+    zoo.build(preset.Preset(family, _CONCAT), features=8, num_cells=1)
+
+
+def test_the_families_of_the_space_concatenate():
+  for family in 'nasnet', 'amoebanet':
+    net = zoo.build(preset.Preset(family, _CONCAT), features=4, num_cells=1)
+    assert {n.name: n.shape[-1] for n in net.nodes}['cell0_node0'] == 8
+  with pytest.raises(ValueError, match='has 2 entries, expected one for each'):
+    _net(_CONCAT._replace(normal_combine=('add', 'add')))
 
 
 def test_the_auxiliary_head_reads_the_input_of_the_last_reduction():

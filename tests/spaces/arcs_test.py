@@ -14,11 +14,11 @@ from nas_jax.spaces import presets_nasnet as presets
 def test_published_strings_survive(arc, operations):
   genotype = arcs.parse(arc, operations)
   assert arcs.format(genotype, operations) == arc
-  assert [len(nodes) for nodes in genotype[::2]] == [10, 10]
+  assert len(genotype.normal) == len(genotype.reduce) == 10
 
 
 def test_the_cells_of_nao_with_weight_sharing():
-  normal, normal_concat, reduce, reduce_concat = arcs.parse(
+  normal, normal_concat, reduce, reduce_concat, *_ = arcs.parse(
       presets.NAONET_WS_ARC)
   assert normal == (
       ('sep_conv_5x5', 0), ('skip_connect', 0),
@@ -63,4 +63,9 @@ def test_cells_that_cannot_be_said():
   genotype = arcs.parse(presets.NAONET_B_ARC)._replace(reduce_concat=(2, 3))
   with pytest.raises(ValueError, match=re.escape(
       'the output of the reduction cell is (2, 3), but')):
+    arcs.format(genotype)
+  genotype = arcs.parse(presets.NAONET_B_ARC)._replace(
+      normal_combine=('add', 'concat', 'add', 'add', 'add'))
+  with pytest.raises(ValueError, match="node 1 of the normal cell combines "
+                     "its operations by 'concat', expected add$"):
     arcs.format(genotype)

@@ -7,6 +7,7 @@ import pytest
 
 from nas_jax.spaces import cell
 from nas_jax.spaces import discrete
+from nas_jax.spaces import genotypes
 
 _OPS = ('id', 'conv', 'pool')
 
@@ -52,12 +53,81 @@ def test_layout_of_the_genome():
     assert choices == (tuple(range(node + 2)) if field < 2 else _OPS)
 
 
+def test_the_fifty_decisions_of_nasnet():
+  space = cell.space(cell.NASNET_OPERATIONS, combinations=('add', 'concat'))
+  assert len(space.choices) == 50
+  sizes = []
+  for num_states in (2, 3, 4, 5, 6):
+    sizes += [num_states, num_states, 13, 13, 2]
+  assert list(discrete.sizes_of(space.choices)) == sizes * 2
+  assert space.choices[:5] == (
+      (0, 1), (0, 1), cell.NASNET_OPERATIONS, cell.NASNET_OPERATIONS,
+      ('add', 'concat'))
+  assert space.choices[:25] == space.choices[25:]
+
+
+def test_cardinalities_of_nasnet():
+  both = ('add', 'concat')
+  sizes = [discrete.size(cell.space(
+      cell.NASNET_OPERATIONS, cell_types=types, combinations=combinations
+  ).choices) for combinations in (both, ('add',))
+           for types in (('normal',), ('normal', 'reduce'))]
+  # 13^10 (2 3 4 5 6)^2, times 2^5 with the combinations; squared for a pair.
+  one = 13**10 * 720**2
+  assert sizes == [32 * one, (32 * one)**2, one, one**2]
+  assert [f'{s:.3e}' for s in sizes] == [
+      '2.287e+18', '5.230e+36', '7.147e+16', '5.107e+33']
+
+
 def test_genotype_by_hand():
   space = _small()
   genotype = space.genotype(jnp.array(_GENOME))
   assert genotype == cell.Genotype(_PAIRS, (2, 3), _PAIRS, (2, 3))
   hash(genotype)
   assert space.encode(genotype).tolist() == _GENOME
+
+
+_BOTH = {'combinations': ('add', 'concat')}
+
+
+def test_genotype_with_combinations_by_hand():
+  space = _small(**_BOTH)
+  genome = [0, 1, 1, 0, 0, 0, 0, 2, 1, 1]
+  genotype = space.genotype(jnp.array(genome))
+  combine = ('add', 'concat')
+  assert genotype == cell.Genotype(
+      _PAIRS, (2, 3), _PAIRS, (2, 3), combine, combine)
+  assert space.encode(genotype).tolist() == genome
+  assert space.decode(jnp.array(genome)).combinations.tolist() == [[0, 1]]
+
+
+def test_cells_that_only_add_have_one_genotype_in_both_spaces():
+  genotype = _small(**_BOTH).genotype(jnp.array([0, 1, 1, 0, 0] * 2))
+  assert genotype == _small().genotype(jnp.array([0, 1, 1, 0] * 2))
+  assert _small().encode(genotype).tolist() == [0, 1, 1, 0] * 2
+  assert _small().encode(tuple(genotype)[:4]).tolist() == [0, 1, 1, 0] * 2
+  said = genotype._replace(normal_combine=('add', 'add'),
+                           reduce_combine=('add', 'add'))
+  assert _small(**_BOTH).encode(said).tolist() == [0, 1, 1, 0, 0] * 2
+
+
+def test_two_cells_combine_each_in_its_way():
+  space = cell.space(_OPS, num_nodes=1, **_BOTH)
+  genotype = space.genotype(jnp.array([0, 1, 0, 0, 0, 1, 0, 2, 2, 1]))
+  assert (genotype.normal_combine, genotype.reduce_combine) == (
+      (), ('concat',))
+  assert space.encode(genotype).tolist() == [0, 1, 0, 0, 0, 1, 0, 2, 2, 1]
+
+
+def test_a_space_without_concat_refuses_it():
+  genotype = cell.Genotype(
+      _PAIRS, (2, 3), _PAIRS, (2, 3), ('add', 'concat'), ('add', 'concat'))
+  with pytest.raises(ValueError) as e:
+    _small().encode(genotype)
+  assert str(e.value) == ("node 1 of the normal cell combines its operations "
+                          "by 'concat', expected add")
+  with pytest.raises(ValueError, match='the reduce cell differs'):
+    _small(**_BOTH).encode(genotype._replace(reduce_combine=()))
 
 
 @pytest.mark.parametrize('options, concat', [
@@ -74,8 +144,9 @@ def test_output_states(options, concat):
 
 
 @pytest.mark.parametrize('options', [
-    {}, {'loose_inputs': False}, {'concat': 'nodes'},
-    {'cell_types': ('normal', 'reduce'), 'num_nodes': 4}])
+    {}, {'loose_inputs': False}, {'concat': 'nodes'}, _BOTH,
+    {'cell_types': ('normal', 'reduce'), 'num_nodes': 4},
+    {'cell_types': ('normal', 'reduce'), 'num_nodes': 4} | _BOTH])
 def test_decode_agrees_with_the_genotype(options):
   space = _small(**options)
   genomes = jax.vmap(space.sample)(_keys(50))
@@ -91,6 +162,9 @@ def test_decode_agrees_with_the_genotype(options):
           cells.inputs[i, c].ravel().tolist())]
       assert tuple(pairs) == genotype[2 * c]
       assert tuple(np.flatnonzero(cells.loose[i, c])) == genotype[2 * c + 1]
+      combined = genotypes.node_combinations(genotype, ('normal', 'reduce')[c])
+      chosen = cells.combinations[i, c].tolist()
+      assert combined == tuple(('add', 'concat')[k] for k in chosen)
 
 
 def test_encode_inverts_genotype_everywhere():
@@ -129,6 +203,22 @@ def test_two_kinds_of_mutation_with_equal_chances():
   np.testing.assert_allclose(changed[:, is_input].sum(0) / n, 1 / 40, atol=.004)
   np.testing.assert_allclose(
       changed[:, ~is_input].sum(0) / n, 1 / 60, atol=.004)
+  assert bool(jnp.all(discrete.is_legal(space.choices, jnp.array(children))))
+
+
+def test_one_mutation_in_five_is_of_a_combination():
+  space = cell.space(_OPS, **_BOTH)
+  n = 40_000
+  parent = space.sample(jax.random.key(5))
+  children = np.asarray(
+      jax.jit(jax.vmap(space.mutate, (0, None)))(_keys(n), parent))
+  changed = children != np.asarray(parent)
+  assert changed.sum(1).max() == 1
+  fields = changed.sum(0).reshape(10, 5).sum(0) / n
+  # One of three operations is the present one; the others always change.
+  np.testing.assert_allclose(
+      fields, [1 / 5, 1 / 5, 2 / 15, 2 / 15, 1 / 5], atol=0.0125)
+  np.testing.assert_allclose(changed[:, 4::5].sum(0) / n, 1 / 50, atol=.004)
   assert bool(jnp.all(discrete.is_legal(space.choices, jnp.array(children))))
 
 
@@ -192,6 +282,8 @@ def test_one_cell_type_has_no_other_reduction_cell():
     ({'cell_types': ('reduce',)}, r"unknown cell_types \('reduce',\)"),
     ({'concat': 'all'}, "unknown concat 'all', expected one of 'loose', 'nod"),
     ({'op_mutation': 'same'}, "unknown op_mutation 'same'"),
+    ({'combinations': ('concat',)}, r"unknown combinations \('concat',\), "
+     r"expected one of \('add',\), \('add', 'concat'\)"),
 ])
 def test_options_are_checked(options, message):
   with pytest.raises(ValueError, match=message):

@@ -27,6 +27,37 @@ def test_json_form():
   assert genotypes.from_json(json.loads(json.dumps(_JSON))) == _GENOTYPE
 
 
+_COMBINED = _GENOTYPE._replace(normal_combine=('concat', 'add'))
+
+
+def test_combinations_are_said_only_where_there_is_a_concat():
+  found = genotypes.to_json(_COMBINED)
+  assert found == _JSON | {'normal_combine': ['concat', 'add']}
+  assert genotypes.from_json(found) == _COMBINED
+  # To add is what a cell does that does not say: one way to write it.
+  assert genotypes.from_json(_JSON | {
+      'normal_combine': ['add', 'add'], 'reduce_combine': []}) == _GENOTYPE
+
+
+def test_combinations_of_nodes():
+  assert genotypes.node_combinations(_COMBINED, 'normal') == ('concat', 'add')
+  assert genotypes.node_combinations(_COMBINED, 'reduce') == ('add',)
+  assert genotypes.node_combinations(_GENOTYPE, 'normal', ('add',)) == (
+      'add', 'add')
+  with pytest.raises(ValueError) as e:
+    genotypes.node_combinations(_COMBINED, 'normal', ('add',))
+  assert str(e.value) == ("node 0 of the normal cell combines its operations "
+                          "by 'concat', expected add")
+
+
+def test_the_text_of_a_genotype_is_read_again():
+  assert genotypes.parse(f'found {_GENOTYPE}') == _GENOTYPE
+  assert 'combine' not in str(_GENOTYPE)
+  assert str(_COMBINED).endswith(
+      "reduce_concat=(1, 2), normal_combine=('concat', 'add'))")
+  assert genotypes.parse(f'found {_COMBINED}') == _COMBINED
+
+
 def test_other_tuples_are_lists():
   assert genotypes.to_json(('a', 3, (None, 2.5))) == ['a', 3, [None, 2.5]]
   assert genotypes.from_json(['a', 3, [None, 2.5]]) == ('a', 3, (None, 2.5))
@@ -52,7 +83,7 @@ def test_a_loaded_genotype_is_in_its_space(tmp_path):
     ('normal', None, "the genotype has no 'normal'"),
     ('reduce_concat', None, "the genotype has no 'reduce_concat'"),
     ('extra', 1, "unknown key 'extra', expected normal, normal_concat, reduce, "
-     'reduce_concat'),
+     'reduce_concat, normal_combine, reduce_combine'),
     ('normal', 3, 'normal is not a list: 3'),
     ('reduce', [], 'reduce has 0 entries, expected two per node'),
     ('reduce', [['a', 0]], 'reduce has 1 entries, expected two per node'),
@@ -71,6 +102,11 @@ def test_a_loaded_genotype_is_in_its_space(tmp_path):
     ('normal_concat', [2, 4], 'normal_concat[1] is 4, expected a state 0..3'),
     ('normal_concat', ['2'], "normal_concat[0] is '2', expected a state 0..3"),
     ('reduce_concat', [2, 2], 'reduce_concat names a state twice: [2, 2]'),
+    ('normal_combine', 'add', "normal_combine is not a list: 'add'"),
+    ('normal_combine', ['add'],
+     'normal_combine has 1 entries, expected one for each of 2 nodes'),
+    ('reduce_combine', ['mul'], 'node 0 of the reduce cell combines its '
+     "operations by 'mul', expected add or concat"),
 ])
 def test_bad_files_are_refused_by_name_and_place(tmp_path, key, value, message):
   bad = copy.deepcopy(_JSON)

@@ -42,7 +42,7 @@ def test_other_cells_in_tokens_of_weight_sharing(arc):
 
 
 def test_the_cells_of_naonet():
-  normal, normal_concat, reduce, reduce_concat = nao_tokens.parse(
+  normal, normal_concat, reduce, reduce_concat, *_ = nao_tokens.parse(
       presets.NAONET_TOKENS)
   assert normal == (
       ('conv_3x3', 0), ('avg_pool_5x5', 1), ('conv_1x3_3x1', 2),
