@@ -1,0 +1,180 @@
+"""What controllers are made of: an LSTM, and distributions of choices."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+_NEVER = -1e9  # the logit of what is no choice: its probability is exactly 0
+
+Carry = tuple[tuple[jax.Array, jax.Array], ...]  # h and c [H] of each layer
+
+
+class Stack(nn.Module):
+  """Layers of LSTM cells with the gates i, j, f, o, without forget bias.
+
+  c' = c sigmoid(f) + sigmoid(i) tanh(j), h' = tanh(c') sigmoid(o).
+
+  Attributes:
+    input_size: the width of x, I.
+    hidden_size: of each layer, H.
+    num_layers: how many.
+    init_scale: weights start uniform in +-init_scale, biases at 0.
+  """
+  input_size: int
+  hidden_size: int
+  num_layers: int
+  init_scale: float
+
+  def setup(self):
+    layers = []
+    for i in range(self.num_layers):
+      rows = (self.hidden_size if i else self.input_size) + self.hidden_size
+      layers.append((
+          self.param(f'kernel{i}', uniform(self.init_scale),
+                     (rows, 4 * self.hidden_size)),
+          self.param(f'bias{i}', nn.initializers.zeros_init(),
+                     (4 * self.hidden_size,))))
+    self.layers = tuple(layers)
+
+  def start(self) -> Carry:
+    zeros = jnp.zeros(self.hidden_size)
+    return ((zeros, zeros),) * self.num_layers
+
+  def __call__(self, carry: Carry, x: jax.Array) -> tuple[Carry, jax.Array]:
+    """One step: x [I] to the state of the last layer, h [H]."""
+    carry, _ = _step(self.layers, carry, x)
+    return carry, carry[-1][0]
+
+  def unroll(self, xs: jax.Array) -> jax.Array:
+    """All steps from the start: xs [T, I] to h [T, H] of the last layer.
+
+    Its reverse-mode gradient sums over steps, and over examples of a `vmap`,
+    in one product for each matrix; autodiff of the loop would add to the
+    whole matrix at every step. There is no forward mode.
+    """
+    frozen, inputs = jax.lax.stop_gradient((self.layers, xs))
+    _, saved = jax.lax.scan(
+        lambda carry, x: _step(frozen, carry, x), self.start(), inputs)
+    # Only the gradients of these sums count. What flows back in time is in
+    # _states: here the states are constants.
+    sums = []
+    for i, (kernel, bias) in enumerate(self.layers):
+      below = saved[i - 1].h if i else xs
+      sums.append(jnp.concatenate([below, saved[i].h_before], -1) @ kernel
+                  + bias)
+    return _states([kernel for kernel, _ in frozen], saved, sums)
+
+
+def uniform(scale: float) -> nn.initializers.Initializer:
+  """Uniform in +-scale."""
+  def init(key, shape, dtype=jnp.float32):
+    return jax.random.uniform(key, shape, dtype, -scale, scale)
+  return init
+
+
+def squash(logits: jax.Array, tanh_constant: float | None,
+           temperature: float | None) -> jax.Array:
+  """tanh_constant * tanh(logits / temperature), each part if it is given."""
+  if temperature is not None:
+    logits = logits / temperature
+  if tanh_constant is not None:
+    logits = tanh_constant * jnp.tanh(logits)
+  return logits
+
+
+def masked(logits: jax.Array, mask: jax.Array) -> jax.Array:
+  """The logits, with what is not in the mask impossible."""
+  return jnp.where(mask, logits, _NEVER)
+
+
+def categorical(logits: jax.Array, choice: jax.Array
+                ) -> tuple[jax.Array, jax.Array]:
+  """Log-probability of a choice, and entropy: [..., C], int [...] to [...]."""
+  log_probs = nn.log_softmax(logits)
+  chosen = jax.nn.one_hot(choice, logits.shape[-1])
+  return (jnp.sum(log_probs * chosen, -1),
+          -jnp.sum(jnp.exp(log_probs) * log_probs, -1))
+
+
+def bernoulli(logits: jax.Array, bits: jax.Array
+              ) -> tuple[jax.Array, jax.Array]:
+  """Log-probability of bits that are 1 with sigmoid(logits), and entropy."""
+  total = nn.softplus(logits)
+  return logits * bits - total, total - logits * nn.sigmoid(logits)
+
+
+class _Saved(NamedTuple):
+  """What one step of one layer leaves for the backward pass; each is [H]."""
+  h_before: jax.Array
+  c_before: jax.Array
+  gates: tuple[jax.Array, ...]  # i, j, f, o after their nonlinearities
+  tanh_c: jax.Array
+  h: jax.Array
+
+
+def _step(layers, carry, x):
+  after, saved = [], []
+  for (kernel, bias), (h, c) in zip(layers, carry):
+    i, j, f, o = jnp.split(jnp.concatenate([x, h], -1) @ kernel + bias, 4, -1)
+    i, j, f, o = nn.sigmoid(i), jnp.tanh(j), nn.sigmoid(f), nn.sigmoid(o)
+    c_after = c * f + i * j
+    tanh_c = jnp.tanh(c_after)
+    x = tanh_c * o
+    after.append((x, c_after))
+    saved.append(_Saved(h, c, (i, j, f, o), tanh_c, x))
+  return tuple(after), tuple(saved)
+
+
+@jax.custom_vjp
+def _states(kernels, saved, sums):
+  """The states h [T, H] of the last layer as a function of the sums.
+
+  Args:
+    kernels: of each layer, constants.
+    saved: `_Saved` of each layer with a leading axis T, constants.
+    sums: of each layer [T, 4 H], what the gates are functions of, apart from
+      what reaches them through states.
+  """
+  del kernels, sums
+  return saved[-1].h
+
+
+def _states_forward(kernels, saved, sums):
+  return _states(kernels, saved, sums), (kernels, saved)
+
+
+def _states_backward(residuals, grad):
+  kernels, saved = residuals
+  hidden = grad.shape[-1]
+  transposed = [k.T for k in kernels]
+
+  def step(carry, now):
+    saved, above = now
+    before, sums = [], []
+    for layer in reversed(range(len(kernels))):
+      (dh, dc), s = carry[layer], saved[layer]
+      i, j, f, o = s.gates
+      dh = dh + above
+      dc = dc + dh * o * (1 - s.tanh_c ** 2)
+      dz = jnp.concatenate([
+          dc * j * i * (1 - i), dc * i * (1 - j ** 2),
+          dc * s.c_before * f * (1 - f), dh * s.tanh_c * o * (1 - o)], -1)
+      if layer:
+        dx = dz @ transposed[layer]
+        above, dh = dx[..., :hidden], dx[..., hidden:]
+      else:
+        dh = dz @ transposed[0][:, -hidden:]
+      before.append((dh, dc * f))
+      sums.append(dz)
+    return tuple(reversed(before)), list(reversed(sums))
+
+  zeros = jnp.zeros(hidden)
+  _, sums = jax.lax.scan(
+      step, ((zeros, zeros),) * len(kernels), (saved, grad), reverse=True)
+  none = jax.tree.map(jnp.zeros_like, (kernels, saved))
+  return *none, sums
+
+
+_states.defvjp(_states_forward, _states_backward)
