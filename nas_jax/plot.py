@@ -1,4 +1,4 @@
-"""Pictures of a run as SVG: search curve, training curve.
+"""Pictures of a run as SVG: curves of searches and trainings, scatter plots.
 
 A picture is the text of an <svg> element. It needs no other file, follows the
 light or dark scheme of the reader, and is the same text for the same data.
@@ -124,6 +124,86 @@ def training_curve(
   return svg.svg(_WIDTH, 42 + rows * height, parts, 'Training by epoch')
 
 
+def reward_curve(curve: Mapping[str, Any]) -> str:
+  """The mean reward of the children of a round against the round, as SVG.
+
+  Args:
+    curve: 'label'; 'rounds'; 'mean', 'low' and 'high' over seeds, float[T]
+      each; and if known 'random', float[T], the mean of random search;
+      'bound'; 'reference' and 'published', each with 'label', 'rounds' and
+      'mean', and the first with 'low' and 'high', float[R].
+  """
+  rounds, mean = (np.asarray(curve[k], float) for k in ('rounds', 'mean'))
+  reference, published = curve.get('reference'), curve.get('published')
+  values = [np.asarray(curve[k], float) for k in ('low', 'high')]
+  values += [np.ravel(curve[k]) for k in ('random', 'bound') if k in curve]
+  values += [np.asarray(part[k]) for part in (reference, published) if part
+             for k in ('mean', 'low', 'high') if k in part]
+  low, high = (f(np.concatenate(values)) for f in (np.min, np.max))
+  pad = .05 * (high - low or abs(high) or 1.)
+  last = max(rounds[-1], rounds[0] + 1)
+  xlim, ylim = (rounds[0], last), (low - pad, high + pad)
+  box = (64, 72, _WIDTH - 24, 350)
+  sx, sy = _scale(*xlim, box[0], box[2]), _scale(*ylim, box[3], box[1])
+  parts = _axes(box, xlim, ylim, (sx, sy), 'round', 'mean reward')
+  legend = [('a', curve['label']), ('aband', 'least to greatest seed')]
+  below = []  # A second line of the legend.
+
+  def band(cls, x, least, most):
+    x, least, most = sx(x), sy(least), sy(most)
+    return svg.tag('path', cls=cls, d=_line(
+        np.r_[x, x[::-1]], np.r_[least, most[::-1]]) + 'z')
+
+  parts.append(band('aband', rounds, curve['low'], curve['high']))
+  if 'random' in curve:
+    legend.append(('s2', 'random search'))
+    parts.append(svg.tag('path', cls='s2', d=_line(
+        sx(rounds), sy(curve['random']))))
+  if 'bound' in curve:
+    legend.append(('fail', f'bound {curve["bound"]:.3f}'))
+    parts.append(svg.tag('path', cls='fail', d=_line(
+        np.array(box[::2]), sy([curve['bound']] * 2))))
+  if reference:
+    below += [('b', f'{reference["label"]}, mean'),
+              ('band', 'its least to greatest seed')]
+    parts += [band('band', reference['rounds'], reference['low'],
+                   reference['high']),
+              svg.tag('path', cls='b', d=_line(
+                  sx(reference['rounds']), sy(reference['mean'])))]
+  parts.append(svg.tag('path', cls='a', d=_line(sx(rounds), sy(mean))))
+  if published:
+    below.append(('bdots', published['label']))
+    parts.append(svg.marks('bdots', 'h0', sx(published['rounds']),
+                           sy(published['mean'])))
+  return svg.svg(
+      _WIDTH, 394, parts + _legend(box[0], legend) + _legend(
+          box[0], below, 36), f'Mean reward, {mean[-1]:.6g} at the end')
+
+
+def scatter(x: Sequence[float], y: Sequence[float], xlabel: str, ylabel: str
+            ) -> str:
+  """One dot per pair, as SVG.
+
+  Args:
+    x: float[N], N at least 1.
+    y: float[N].
+    xlabel: what x is.
+    ylabel: what y is.
+  """
+  x, y = np.asarray(x, float), np.asarray(y, float)
+  box = (64, 40, _WIDTH - 24, 330)
+  limits = []
+  for values in (x, y):
+    pad = .05 * (np.ptp(values) or abs(values[0]) or 1.)
+    limits.append((values.min() - pad, values.max() + pad))
+  sx = _scale(*limits[0], box[0], box[2])
+  sy = _scale(*limits[1], box[3], box[1])
+  return svg.svg(_WIDTH, 374, [
+      *_axes(box, *limits, (sx, sy), xlabel, ylabel, whole=False),
+      svg.marks('adots', 'h0', sx(x), sy(y))],
+      f'{ylabel} against {xlabel}')
+
+
 def _split(history) -> tuple[np.ndarray, np.ndarray]:
   """The indices of the children that succeeded, and of those that failed."""
   failed = np.array([bool((r.get('metrics') or {}).get('failed'))
@@ -152,7 +232,7 @@ def _scale(low, high, start, stop):
   return lambda v: start + (np.asarray(v) - low) / (high - low) * (stop - start)
 
 
-def _axes(box, xlim, ylim, scales, xlabel, ylabel) -> list[str]:
+def _axes(box, xlim, ylim, scales, xlabel, ylabel, whole=True) -> list[str]:
   left, top, right, bottom = box
   parts = [svg.text((left + right) / 2, bottom + 36, xlabel, 'middle', 'dim'),
            svg.text(left, top - 10, ylabel, weight=600)]
@@ -160,7 +240,7 @@ def _axes(box, xlim, ylim, scales, xlabel, ylabel) -> list[str]:
     y = scales[1](value)
     parts += [svg.tag('path', cls='grid', d=f'M{left:.1f},{y:.1f}H{right:.1f}'),
               svg.text(left - 8, y + 4, text, 'end', 'dim')]
-  for value, text in _ticks(*xlim, max(3, (right - left) // 90), whole=True):
+  for value, text in _ticks(*xlim, max(3, (right - left) // 90), whole):
     parts.append(svg.text(scales[0](value), bottom + 18, text, 'middle', 'dim'))
   return parts
 
@@ -176,12 +256,13 @@ def _ticks(low, high, count, whole=False) -> list[tuple[float, str]]:
   return [(i * step, f'{i * step:.{digits}f}') for i in range(first, last + 1)]
 
 
-def _legend(x, entries) -> list[str]:
+def _legend(x, entries, y=14) -> list[str]:
   parts = []
   for style, text in entries:
-    shape = {'band': 'm0,-6h22v12h-22z', 'fail': 'm8,-3l6,6m-6,0l6,-6'}.get(
-        style, 'm11,0h0' if 'dots' in style else 'h22')
-    parts += [svg.marks(style, shape, [x], 14), svg.text(x + 28, 18, text)]
+    shape = ('m0,-6h22v12h-22z' if 'band' in style else
+             'm11,0h0' if 'dots' in style else
+             'm8,-3l6,6m-6,0l6,-6' if text.startswith('failed') else 'h22')
+    parts += [svg.marks(style, shape, [x], y), svg.text(x + 28, y + 4, text)]
     x += 50 + 6.4 * len(text)
   return parts
 

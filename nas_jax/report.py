@@ -71,7 +71,8 @@ def write(workdir: str | os.PathLike) -> pathlib.Path:
           plot.search_curve(mine['history'], other['history'], name),
           'Every child by its reward. The band is what random search finds '
           'with as many children, over all orders of those it drew; it closes '
-          'at the last.'), _pairs(summary.get('search') or {})),
+          'at the last.'), *_seeds(summary), _pairs(
+              summary.get('search') or {})),
       _architectures(name, folder, mine['genotype'], other['genotype']),
       *shown(mine['training'], '<h2>Retraining</h2>', pages.figure(
           plot.training_curve(mine['training'], other['training'], name))),
@@ -197,6 +198,13 @@ def _verdict(summary: Mapping[str, Any]) -> str:
                  'better than another: repeat both with other seeds.')
 
 
+def _seeds(summary) -> list[str]:
+  """The mean rewards of all seeds, of searches that have them."""
+  curve = summary.get('curve')
+  return [] if not curve else ['<h3>Mean reward by round</h3>', pages.figure(
+      plot.reward_curve(curve), curve.get('note', ''))]
+
+
 def _architectures(name, folder, mine, other) -> str:
   parts = ['<h2>Architecture</h2>', _drawn(name, folder, mine)]
   if other:
@@ -298,7 +306,7 @@ def _appendix(config, summary) -> str:
   versions = (summary.get('versions') or {}) | (config.get('versions') or {})
   rest = {k: v for k, v in summary.items() if k not in (
       'experiment', 'dataset', 'seed', 'scale', 'result', 'random_search',
-      'knn', 'search', 'cost', 'hardware', 'versions')}
+      'knn', 'search', 'cost', 'hardware', 'versions', 'curve')}
   more = [('Other numbers', rest, False), ('Versions', versions, True),
           ('Flags', config.get('flags') or {}, True)]
   parts += [f'<details><summary>{name}</summary>{_pairs(values, exact)}'

@@ -12,6 +12,47 @@ def best_so_far(rewards: Sequence[float]) -> np.ndarray:
   return np.maximum.accumulate(_vector(rewards))
 
 
+def moving_mean(values: np.ndarray, width: int) -> np.ndarray:
+  """The mean of the `width` nearest entries of the last axis, float64[..., T].
+
+  Near the ends the entries that there are count.
+
+  Args:
+    values: float[..., T].
+    width: odd.
+
+  Raises:
+    ValueError: an even width, or one below 1.
+  """
+  if width < 1 or not width % 2:
+    raise ValueError(f'width must be odd and at least 1, not {width}')
+  values = np.asarray(values, np.float64)
+  sums = np.concatenate(
+      [np.zeros((*values.shape[:-1], 1)), np.cumsum(values, -1)], -1)
+  place = np.arange(values.shape[-1])
+  start = np.maximum(place - width // 2, 0)
+  stop = np.minimum(place + width // 2 + 1, values.shape[-1])
+  return (sums[..., stop] - sums[..., start]) / (stop - start)
+
+
+def over_seeds(rewards: np.ndarray, width: int) -> dict[str, list[float]]:
+  """Mean, least and greatest over seeds of the mean reward of every round.
+
+  Args:
+    rewards: float[S, T, B], of S seeds and T rounds of B children.
+    width: see `moving_mean`; each seed's curve is smoothed before.
+
+  Returns:
+    'mean', 'low', 'high', and the standard 'error' of the mean (0 of one
+    seed), T numbers each.
+  """
+  curves = moving_mean(np.mean(rewards, axis=-1), width)
+  root = math.sqrt(max(len(curves) - 1, 1))
+  return {name: function(curves, axis=0).tolist() for name, function in (
+      ('mean', np.mean), ('low', np.min), ('high', np.max),
+      ('error', lambda x, axis: np.std(x, axis) / root))}
+
+
 def best_of_n_quantiles(
     rewards: Sequence[float],
     n_max: int,

@@ -24,6 +24,7 @@ STYLE = """
 .nas .adots,.nas .bdots{stroke-width:5;stroke-linecap:round;stroke-opacity:.6}
 .nas .adots{stroke:var(--a)}.nas .bdots{stroke:var(--b);stroke-opacity:.45}
 .nas .band{fill:var(--b);fill-opacity:.17}.nas .fail{stroke:var(--bad)}
+.nas .aband{fill:var(--a);fill-opacity:.2}
 .nas .s2{stroke:var(--grey)}
 .nas rect,.nas circle{stroke:var(--edge);fill:var(--box)}
 .nas .conv{fill:var(--conv)}.nas .pool{fill:var(--pool)}

@@ -73,3 +73,57 @@ def test_training_curve():
   assert [p.get('class') for p in lines] == ['b', 'a', 'b', 'a']
   one = plot.training_curve(epochs[:1])
   assert ElementTree.fromstring(one) is not None and 'adots"' in one
+
+
+CURVE = {'label': 'mean of 3 seeds', 'rounds': [0, 5, 10],
+         'mean': [2., 4., 8.], 'low': [1., 3., 7.], 'high': [3., 5., 9.]}
+
+
+def test_reward_curve_has_a_line_and_a_band():
+  root = ElementTree.fromstring(plot.reward_curve(CURVE))
+  texts = [t.text for t in root.iter(f'{SVG}text')]
+  assert {'mean of 3 seeds', 'least to greatest seed', 'round'} <= set(texts)
+  assert not any('random' in t or 'reference' in t for t in texts)
+  line = path_of(root, 'a')
+  heights = [float(p.split(',')[1]) for p in line[1:].split('L')]
+  assert len(heights) == 3 and heights == sorted(heights, reverse=True)
+  band = next(p.get('d') for p in root.iter(f'{SVG}path')
+              if p.get('class') == 'aband' and p.get('d').endswith('z')
+              and 'L' in p.get('d'))
+  assert band.count('L') == 5  # Three of the greatest, three of the least.
+  assert root.find(f'{SVG}title').text == 'Mean reward, 8 at the end'
+
+
+def test_reward_curve_beside_a_reference():
+  found = CURVE | {
+      'random': [2., 2., 2.], 'bound': 9.5,
+      'reference': {'label': 'reference', 'rounds': [0, 10], 'mean': [2, 7],
+                    'low': [1, 6], 'high': [3, 8]},
+      'published': {'label': 'log', 'rounds': [0, 9], 'mean': [2.5, 7.]}}
+  text = plot.reward_curve(found)
+  root = ElementTree.fromstring(text)
+  texts = [t.text for t in root.iter(f'{SVG}text')]
+  assert {'random search', 'bound 9.500', 'reference, mean', 'log',
+          'its least to greatest seed'} <= set(texts)
+  dots = [p.get('d') for p in root.iter(f'{SVG}path')
+          if p.get('class') == 'bdots']
+  assert sorted(d.count('M') for d in dots) == [1, 2]  # Legend and log.
+  assert text == plot.reward_curve(found) and 'nan' not in text
+
+
+def test_a_curve_of_one_round():
+  one = {k: v[:1] for k, v in CURVE.items() if k != 'label'} | {'label': 'one'}
+  assert 'nan' not in plot.reward_curve(one)
+
+
+def test_scatter():
+  text = plot.scatter([1., 2., 4.], [.5, .25, .75], 'a & b', 'c')
+  root = ElementTree.fromstring(text)
+  dots, = [p.get('d') for p in root.iter(f'{SVG}path')
+           if p.get('class') == 'adots']
+  x, y = zip(*((float(v) for v in d.removesuffix('h0').split(','))
+               for d in dots[1:].split('M')))
+  assert x[1] - x[0] == pytest.approx((x[2] - x[1]) / 2, abs=.2)
+  assert y[1] > y[0] > y[2]  # Down is more.
+  assert {'a & b', 'c'} <= {t.text for t in root.iter(f'{SVG}text')}
+  assert 'nan' not in plot.scatter([1., 1.], [0., 0.], 'a', 'b')

@@ -78,3 +78,25 @@ def test_wilson_interval():
 def test_errors_name_the_value(call, said):
   with pytest.raises(ValueError, match=said):
     call()
+
+
+def test_moving_mean_of_the_neighbours_that_there_are():
+  np.testing.assert_allclose(
+      statistics.moving_mean([1., 2., 6., 4., 8.], 3), [1.5, 3, 4, 6, 6])
+  np.testing.assert_allclose(
+      statistics.moving_mean([[1., 3.], [2., 8.]], 11), [[2, 2], [5, 5]])
+  np.testing.assert_array_equal(statistics.moving_mean([5., 7.], 1), [5, 7])
+  for width in (0, 2):
+    with pytest.raises(ValueError, match=f'odd and at least 1, not {width}'):
+      statistics.moving_mean([1.], width)
+
+
+def test_over_seeds_by_hand():
+  # Two seeds, three rounds, two children: means 1, 2, 3 and 3, 4, 8.
+  rewards = np.array([[[0, 2], [2, 2], [3, 3]], [[3, 3], [3, 5], [6, 10]]])
+  assert statistics.over_seeds(rewards, 1) == {
+      'mean': [2., 3., 5.5], 'low': [1., 2., 3.], 'high': [3., 4., 8.],
+      'error': [1., 1., 2.5]}
+  smooth = statistics.over_seeds(rewards, 3)
+  assert smooth['low'] == [1.5, 2., 2.5] and smooth['high'] == [3.5, 5., 6.]
+  assert statistics.over_seeds(rewards[:1], 1)['error'] == [0., 0., 0.]

@@ -1,0 +1,329 @@
+"""Whether BlockQNN's corrected reward tells good blocks better than accuracy.
+
+Trains random blocks of its search space twice: as its search does (12 epochs
+of Adam), and longer, as its results are trained. Compares the ranks that the
+early-stop accuracy and the corrected reward give with those of the long
+training.
+
+  python -m scripts.early_stop_study --workdir=runs/early_stop
+  python -m scripts.early_stop_study --workdir=runs/cifar --scale=small \\
+      --dataset=cifar10 --data_dir=DIR
+
+Reference: Zhong et al., arXiv 1708.05552, sec. 4.3 and figure 6.
+"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import os
+import pathlib
+from typing import Any
+
+import jax
+import numpy as np
+from scipy import stats
+
+from experiments import flags
+from nas_jax import base
+from nas_jax import cost
+from nas_jax import pages
+from nas_jax import plot
+from nas_jax import progress
+from nas_jax import records
+from nas_jax import rewards
+from nas_jax import workdir as workdirs
+from nas_jax.data import images as image_data
+from nas_jax.evaluators import scratch
+from nas_jax.networks import zoo
+from nas_jax.spaces import block
+from nas_jax.spaces import block_code
+from nas_jax.spaces import genotypes
+from nas_jax.spaces import presets
+from nas_jax.training import recipes
+
+SCALES = dict(
+    smoke=dict(
+        dataset='digits', num_blocks=24, max_index=10, features=8, num_cells=1,
+        batch_size=64, long_epochs=60, long_batch_size=64, augment=False),
+    small=dict(
+        dataset='cifar10', num_blocks=100, max_index=23, features=16,
+        num_cells=1, long_epochs=60, max_train=10000),
+    paper=dict(dataset='cifar100'))
+# What might tell the accuracy of the long training; how they are called.
+PREDICTORS = {
+    'early': 'early-stop accuracy', 'corrected': 'corrected reward',
+    'flops_only': 'corrected by the FLOPs only',
+    'density_only': 'corrected by the density only',
+    'flops': 'FLOPs alone', 'density': 'density alone'}
+_ROUND = 4  # blocks whose programs compile while others of them train
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """What the study depends on."""
+  scale: str = 'paper'  # what the flags are that are not set
+  dataset: str = 'digits'  # digits, cifar10, npz:PATH, folder:PATH, ...
+  data_dir: str | None = None  # folder of the files of the data set
+  seed: int = 0  # of everything
+  validation_fraction: float = 0.2  # of the training images
+  max_train: int | None = None  # use at most so many training images
+  image_size: int | None = None  # resize images to so many pixels
+  execution: str = 'auto'  # whole, blocks or auto, see docs/architecture.md
+  num_blocks: int = 100  # different ones
+  max_index: int = 23  # of the terminal layer of a block at the latest
+  rules: str = 'ordered'  # what layers may read: ordered, unordered, distinct
+  features: int = 32  # F of the first group
+  num_cells: int = 4  # blocks of each group
+  epochs: int = 12  # of the early-stopped training
+  batch_size: int = 256  # of the early-stopped training
+  long_epochs: int = 300  # of the long training
+  long_batch_size: int = 128  # of the long training
+  augment: bool = True  # crop and mirror images in the long training
+  mu: float = 1.  # weight of the logarithm of the FLOPs
+  rho: float = 8.  # weight of the logarithm of the density
+  num_resamples: int = 2000  # of the blocks, for the intervals
+
+  def __post_init__(self):
+    if self.num_blocks < 3:
+      raise ValueError(f'num_blocks is {self.num_blocks}, expected at least 3: '
+                       'ranks of fewer say nothing')
+    if self.num_resamples < 1:
+      raise ValueError(
+          f'num_resamples is {self.num_resamples}, expected at least 1')
+
+
+def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
+  """Writes study.json and study.html; the same call resumes.
+
+  Returns:
+    The content of study.json.
+
+  Raises:
+    ValueError: bad settings or data, or too few blocks that could be trained.
+  """
+  load = list(os.getloadavg())
+  space = block.space(max_index=settings.max_index, rules=settings.rules)
+  data = image_data.load(
+      settings.dataset, settings.data_dir, seed=settings.seed,
+      validation_fraction=settings.validation_fraction,
+      max_train=settings.max_train, image_size=settings.image_size)
+  early, long = make_recipes(settings)
+  for name, recipe in (('batch_size', early), ('long_batch_size', long)):
+    if recipe.batch_size > len(data.train.labels):
+      raise ValueError(f'{name} is {recipe.batch_size}, but {settings.dataset} '
+                       f'has {len(data.train.labels)} training images')
+  workdirs.claim(workdir, 'early_stop_study', dataclasses.asdict(settings))
+  workdirs.use_compilation_cache(workdir)
+  genomes = sample(jax.random.key(settings.seed), space, settings.num_blocks)
+  found = {
+      'early': train(workdir / 'early', space, genomes, data, early, settings),
+      # No image is in both measurements.
+      'long': train(workdir / 'long', space, genomes,
+                    data._replace(validation=data.test), long, settings)}
+  codes = [space.genotype(genome) for genome in genomes]
+  rows = [row(code, found['early'][i], found['long'][i], data, settings)
+          for i, code in enumerate(codes)]
+  kept = [r for r in rows if not r['failed']]
+  if len(kept) < 3:
+    raise ValueError(f'only {len(kept)} of {len(rows)} blocks could be trained')
+  columns = {k: np.array([r[k] for r in kept])
+             for k in (*PREDICTORS, 'final')}
+  study = workdirs.header('early_stop_study', settings.dataset, settings) | {
+      'command': workdirs.command(), 'load_before': load,
+      'load_after': list(os.getloadavg()), 'flags': dataclasses.asdict(settings),
+      'num_train': len(data.train.labels),
+      'num_validation': len(data.validation.labels),
+      'num_test': len(data.test.labels),
+      'num_failed': len(rows) - len(kept),
+      'correlations': correlations(
+          columns, settings.num_resamples, settings.seed), 'blocks': rows}
+  study['verdict'] = verdict(study['correlations'])
+  records.write_json(workdir / 'study.json', study)
+  records.write_text(workdir / 'study.html', page(study))
+  print(pages.table(table(study['correlations'])))
+  print(f'{study["verdict"]}\nreport: {workdir / "study.html"}')
+  return study
+
+
+def make_recipes(settings: Settings) -> tuple[recipes.Recipe, recipes.Recipe]:
+  """Of the search, and of the results."""
+  early = dataclasses.replace(
+      recipes.load('blockqnn_search'), epochs=settings.epochs,
+      batch_size=settings.batch_size)
+  long = dataclasses.replace(
+      recipes.load('blockqnn'), epochs=settings.long_epochs,
+      batch_size=settings.long_batch_size)
+  return early, long if settings.augment else dataclasses.replace(
+      long, crop_padding=0, flip=False)
+
+
+def sample(key: base.Key, space: base.Space, number: int) -> np.ndarray:
+  """Different random blocks, int32[number, L], as the search draws at first.
+
+  Raises:
+    ValueError: the space seems to have fewer.
+  """
+  draw = jax.jit(jax.vmap(space.sample))
+  found: dict[bytes, np.ndarray] = {}
+  for _ in range(100):
+    key, key_now = jax.random.split(key)
+    for genome in np.asarray(draw(jax.random.split(key_now, number))):
+      found.setdefault(genome.tobytes(), genome)
+    if len(found) >= number:
+      return np.stack(list(found.values())[:number])
+  raise ValueError(f'num_blocks is {number}, but the space has {len(found)}: '
+                   'choose fewer, or a larger max_index')
+
+
+def train(folder: pathlib.Path, space: base.Space, genomes: np.ndarray,
+          data: image_data.ImageData, recipe: recipes.Recipe,
+          settings: Settings) -> list[dict[str, float]]:
+  """The metrics of every block; those that were trained are read."""
+  folder.mkdir(exist_ok=True)
+  build = lambda code: zoo.build(
+      presets.Preset('blockqnn', code), num_classes=data.num_classes,
+      image_shape=data.train.images.shape[1:], features=settings.features,
+      num_cells=settings.num_cells)
+  evaluator = scratch.scratch(
+      build, space.genotype, data, recipe, seed=settings.seed,
+      scoring=scratch.Scoring(retries=3), execution=settings.execution,
+      cache=folder / 'children.jsonl')
+  key, found = jax.random.key(settings.seed), []
+  state = evaluator.init(key)
+  with progress.progress(len(genomes), folder.name) as bar:
+    for start in range(0, len(genomes), _ROUND):
+      proposals = base.Proposals(genomes[start:start + _ROUND])
+      evaluation, state = evaluator.evaluate(key, state, proposals)
+      found += [{k: float(v[i]) for k, v in evaluation.metrics.items()}
+                for i in range(len(proposals.genomes))]
+      bar.update(len(proposals.genomes))
+  return found
+
+
+def row(code: block_code.Code, early: Mapping[str, float],
+        long: Mapping[str, float], data: image_data.ImageData,
+        settings: Settings) -> dict[str, Any]:
+  """What is known of one block; accuracies in per cent."""
+  found = {
+      'genotype': genotypes.to_json(code),
+      'failed': bool(early['failed'] or long['failed']),
+      'early': 100 * early['validation_accuracy'],
+      'final': 100 * long['validation_accuracy'],
+      'flops': cost.block_multiply_adds(
+          code, settings.features, data.train.images.shape[1]),
+      'density': block_code.density(code, input_is_node=True),
+      'params': long['num_params'],
+      'seconds': {'early': early['train_seconds'],
+                  'long': long['train_seconds']}}
+  terms = {'corrected': (settings.mu, settings.rho),
+           'flops_only': (settings.mu, 0.), 'density_only': (0., settings.rho)}
+  return found | {name: float(rewards.corrected_accuracy(
+      found['early'], found['flops'], found['density'], mu=mu, rho=rho))
+                  for name, (mu, rho) in terms.items()}
+
+
+def correlations(columns: Mapping[str, np.ndarray], num_resamples: int,
+                 seed: int) -> dict[str, dict[str, list[float]]]:
+  """Rank correlations with the final accuracy, with bootstrap intervals.
+
+  Args:
+    columns: float[B] under 'final' and the names of `PREDICTORS`.
+    num_resamples: how often B blocks are drawn from the B with replacement.
+    seed: of the draws, which are the same for all.
+
+  Returns:
+    By predictor: 'spearman' and 'kendall' (tau b), and 'spearman_gain' and
+    'kendall_gain' over the early-stop accuracy, each as value, low and high
+    end of the 95 % interval of percentiles.
+  """
+  number = len(columns['final'])
+  draws = np.random.default_rng(seed).integers(
+      number, size=(num_resamples, number))
+  # The first row is the blocks themselves.
+  draws = np.concatenate([np.arange(number)[None], draws])
+  measured = {
+      kind: {name: np.array([function(columns[name][d], columns['final'][d])
+                             for d in draws]) for name in PREDICTORS}
+      for kind, function in (('spearman', _spearman), ('kendall', _kendall))}
+  found = {}
+  for name in PREDICTORS:
+    found[name] = {}
+    for kind, values in measured.items():
+      found[name][kind] = _interval(values[name])
+      found[name][f'{kind}_gain'] = _interval(values[name] - values['early'])
+  return found
+
+
+def verdict(found: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+  """Whether the claim of the paper is seen."""
+  gain, low, high = found['corrected']['spearman_gain']
+  what = ('The corrected reward ranks the blocks better than the early-stop '
+          'accuracy, as the paper claims' if low > 0 else
+          'The corrected reward ranks the blocks worse than the early-stop '
+          'accuracy, against the claim of the paper' if high < 0 else
+          "The paper's claim, that the corrected reward ranks blocks better "
+          'than the early-stop accuracy, is neither seen nor refuted')
+  return (f"{what}: Spearman's rank correlation differs by {gain:+.3f} (95 % "
+          f'interval {low:+.3f} to {high:+.3f}).')
+
+
+def table(found: Mapping[str, Mapping[str, Sequence[float]]]
+          ) -> list[list[str]]:
+  """Rows of texts, the header first."""
+  kinds = {'spearman': 'Spearman', 'spearman_gain': 'over accuracy',
+           'kendall': 'Kendall', 'kendall_gain': 'over accuracy'}
+  rows = [['rank correlation with the long training', *kinds.values()]]
+  for name, values in found.items():
+    rows.append([PREDICTORS[name], *(
+        '' if name == 'early' and kind.endswith('gain') else
+        '{:+.3f} ({:+.3f} to {:+.3f})'.format(*values[kind])
+        for kind in kinds)])
+  return rows
+
+
+def page(study: Mapping[str, Any]) -> str:
+  """The study as a page of HTML."""
+  kept = [r for r in study['blocks'] if not r['failed']]
+  options = study['flags']
+  title = f'Early stopping on {study["dataset"]}'
+  facts = (
+      f'{len(kept)} random blocks ({study["num_failed"]} more failed), '
+      f'{options["epochs"]} and {options["long_epochs"]} epochs on '
+      f'{study["num_train"]:,} images. The early-stopped training is measured '
+      f'on {study["num_validation"]:,} validation images, the long one on '
+      f'{study["num_test"]:,} others. Intervals are of '
+      f'{options["num_resamples"]:,} resamples of the blocks: they say nothing '
+      'of other data sets, sizes of networks or lengths of training.')
+  body = [f'<h1>{pages.escape(title)}</h1>',
+          f'<p class="verdict">{pages.escape(study["verdict"])}</p>',
+          f'<p>{pages.escape(facts)}</p>',
+          pages.html_table(table(study['correlations']))]
+  for name in ('early', 'corrected'):
+    body.append(pages.figure(plot.scatter(
+        [r[name] for r in kept], [r['final'] for r in kept], PREDICTORS[name],
+        'accuracy of the long training, %')))
+  body += ['<h2>To run it again</h2>',
+           f'<pre>{pages.escape(study["command"])}</pre>']
+  return pages.page(title, body)
+
+
+def _spearman(x: np.ndarray, y: np.ndarray) -> float:
+  return stats.spearmanr(x, y).statistic if _vary(x, y) else np.nan
+
+
+def _kendall(x: np.ndarray, y: np.ndarray) -> float:
+  return stats.kendalltau(x, y).statistic if _vary(x, y) else np.nan
+
+
+def _vary(x: np.ndarray, y: np.ndarray) -> bool:
+  """Whether there are ranks to compare."""
+  return np.ptp(x) > 0 and np.ptp(y) > 0
+
+
+def _interval(values: np.ndarray) -> list[float]:
+  """Of the blocks themselves, then the interval of the resamples."""
+  low, high = np.nanpercentile(values[1:], (2.5, 97.5))
+  return [round(float(v), 4) for v in (values[0], low, high)]
+
+
+if __name__ == '__main__':
+  flags.run(main, Settings, SCALES)
