@@ -99,6 +99,36 @@ def pmap_genomes(
   return run
 
 
+def pmap_rows(
+    fn: Callable[..., Any], *, num_devices: int) -> Callable[..., Any]:
+  """`jax.vmap(fn)`, with the rows spread over devices.
+
+  Args:
+    fn: of one row of every argument.
+    num_devices: how many local devices to use.
+
+  Returns:
+    A function of arrays with a leading axis each, all of one size, which need
+    not be a multiple of the number of devices. It may be called within `jit`.
+
+  Raises:
+    ValueError: more devices than there are.
+  """
+  mapped = jax.pmap(jax.vmap(fn), devices=local_devices(num_devices))
+
+  def run(*args):
+    size = args[0].shape[0]
+    rows = -(-size // num_devices)
+    # The last rows repeat the first ones; their results are cut off.
+    results = mapped(*(
+        jnp.resize(x, (rows * num_devices, *x.shape[1:])).reshape(
+            num_devices, rows, *x.shape[1:]) for x in args))
+    return jax.tree.map(
+        lambda x: x.reshape(-1, *x.shape[2:])[:size], results)
+
+  return run
+
+
 def local_devices(num_devices: int) -> list[jax.Device]:
   """The first `num_devices` devices of this host.
 
