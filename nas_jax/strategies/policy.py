@@ -116,19 +116,6 @@ def clipped_surrogate(
       r * advantage, jnp.clip(r, 1 - clip, 1 + clip) * advantage))
 
 
-def growing(num_depths: int, *, every: int = 1600) -> Condition:
-  """NAS-RL's depths: the next one every so many children, up to the last.
-
-  Raises:
-    ValueError: an argument below 1.
-  """
-  if num_depths < 1 or every < 1:
-    raise ValueError(
-        f'num_depths {num_depths} and every {every} must be at least 1')
-  return lambda num_children: (
-      jnp.minimum(num_children // every, num_depths - 1),)
-
-
 def unconditional(num_children: jax.Array) -> tuple[()]:
   """The condition of controllers that take none."""
   del num_children

@@ -99,8 +99,8 @@ def reinforce(
       children with a reward that is not finite, move neither the baseline nor
       the parameters. None where every finite reward is one to learn from.
     condition: (number of children told so far) -> what `controller.sample`
-      takes besides the key, such as `policy.growing(...)`. All children of
-      a round have the same.
+      takes besides the key, as NAS-RL's growing depth. All children of a
+      round have the same.
     map_replicas: `jax.vmap`, or `parallel.pmap_rows` with a number of devices,
       which then share the gradients of the replicas.
 

@@ -90,12 +90,3 @@ def test_a_clipped_choice_has_no_gradient():
       gradient(new, old, 2., .2), [0, 2 * .5, 2 * 1], atol=1e-6)
   np.testing.assert_allclose(
       gradient(new, old, -2., .2), [-2 * 1.5, 0, -2 * 1], atol=1e-6)
-
-
-def test_the_depth_grows_by_one_every_1600_children():
-  depth = policy.growing(8)
-  # Layers 6, 6, 8, 18, 20 and 20.
-  assert [int(depth(jnp.int32(n))[0]) for n in (
-      0, 1599, 1600, 11199, 11200, 99999)] == [0, 0, 1, 6, 7, 7]
-  with pytest.raises(ValueError, match='every 0 must be at least 1'):
-    policy.growing(8, every=0)

@@ -180,7 +180,7 @@ def test_the_condition_reaches_the_controller():
   controller = table_policy.controller((3, 2), given=True)
   strategy = ppo.ppo(
       discrete.space([range(3), range(2)]), controller=controller,
-      batch_size=2, condition=policy.growing(3, every=4))
+      batch_size=2, condition=lambda n: (n // 4,))
   state = strategy.init(jax.random.key(0))._replace(
       num_children=jnp.int32(5))
   assert strategy.ask(

@@ -191,7 +191,7 @@ def test_the_condition_follows_the_children_told():
   controller = table_policy.controller((3, 2, 2), given=True)
   strategy = _jitted(reinforce.reinforce(
       discrete.space([range(3), range(2), range(2)]), controller=controller,
-      batch_size=2, num_replicas=2, condition=policy.growing(3, every=8)))
+      batch_size=2, num_replicas=2, condition=lambda n: (n // 8,)))
   state = strategy.init(jax.random.key(0))
   depths = []
   for i in range(6):
