@@ -23,6 +23,8 @@ from nas_jax.training import recipes
 
 OPERATIONS = {'nasnet': cell.NASNET_OPERATIONS,
               'amoebanet': cell.AMOEBANET_OPERATIONS}
+# What a node may do with the results of its operations.
+COMBINATIONS = {'add': ('add',), 'add,concat': ('add', 'concat')}
 # Operations narrow their input to a quarter of the features.
 _LEAST_FEATURES = 4
 
@@ -38,6 +40,7 @@ class Settings(problem.Settings):
   """
   num_reductions: int = 2  # reduction cells; each halves the image
   weight_decay: float = 5e-4  # L2 penalty
+  decay_in_loss: bool = False  # the decay is clipped with the gradient
   crop_padding: int | None = None  # pixels; unset, an eighth of the image
   flip: bool | None = None  # mirror images; unset, all but digits
   final_num_cells: int = 6  # normal cells per stage of the result, N
@@ -49,7 +52,8 @@ class Settings(problem.Settings):
   final_auxiliary_weight: float = 0.5  # of the second classifier; 0 for none
   final_cutout_length: int = 0  # side of the erased square; 0 for none
   operations: str = 'amoebanet'  # amoebanet (8 operations) or nasnet (13)
-  num_nodes: int = 5  # per cell, each adds two operations
+  num_nodes: int = 5  # per cell, each has two operations
+  combinations: str = 'add'  # of two operations: add, or one of add,concat
   num_cells: int = 3  # normal cells per stage of a child, N
   features: int = 24  # of the first stage of a child, F
   epochs: int = 25  # of training a child
@@ -70,12 +74,16 @@ class Settings(problem.Settings):
     if self.operations not in OPERATIONS:
       raise ValueError(f'operations is {self.operations!r}, expected one of '
                        f'{", ".join(OPERATIONS)}')
+    if self.combinations not in COMBINATIONS:
+      raise ValueError(f'combinations is {self.combinations!r}, expected '
+                       f'{" or ".join(COMBINATIONS)}')
 
 
 def space(settings: Settings) -> base.Space:
   """Where to search."""
   return cell.space(OPERATIONS[settings.operations],
-                    num_nodes=settings.num_nodes)
+                    num_nodes=settings.num_nodes,
+                    combinations=COMBINATIONS[settings.combinations])
 
 
 def make(settings: Settings) -> problem.Problem:
@@ -160,6 +168,7 @@ def _common(settings: Settings, data: image_data.ImageData
     padding = data.train.images.shape[1] // 8
   if flip is None:
     flip = settings.dataset not in finals.NO_FLIP
-  return {'weight_decay': settings.weight_decay, 'crop_padding': padding,
+  return {'weight_decay': settings.weight_decay,
+          'decay_in_loss': settings.decay_in_loss, 'crop_padding': padding,
           'flip': flip,
           'eval_batch_size': min(500, len(data.validation.labels))}
