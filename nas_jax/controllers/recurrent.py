@@ -6,9 +6,41 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from nas_jax import base
+
 _NEVER = -1e9  # the logit of what is no choice: its probability is exactly 0
 
 Carry = tuple[tuple[jax.Array, jax.Array], ...]  # h and c [H] of each layer
+
+
+def bundle(policy: nn.Module) -> base.Controller:
+  """The controller of a module with methods `sample` and `score`.
+
+  Args:
+    policy: its parameters are made in `setup`, and those of its `lstm`.
+  """
+  def init(key):
+    # Modules set themselves up at the first call: any call will do.
+    return policy.init(key, method=lambda self: self.lstm.start())['params']
+
+  def sample(params, key, *condition):
+    return policy.apply({'params': params}, key, *condition, method='sample')
+
+  def score(params, genome):
+    return policy.apply({'params': params}, genome, method='score')
+
+  return base.Controller(init, sample, score)
+
+
+def check(**values: float | None) -> None:
+  """Refuses numbers that are not positive; None passes.
+
+  Raises:
+    ValueError: the first such number, with its name.
+  """
+  for name, value in values.items():
+    if value is not None and not value > 0:
+      raise ValueError(f'{name} is {value}, expected a positive number')
 
 
 class Stack(nn.Module):
@@ -62,7 +94,7 @@ class Stack(nn.Module):
     sums = []
     for i, (kernel, bias) in enumerate(self.layers):
       below = saved[i - 1].h if i else xs
-      sums.append(jnp.concatenate([below, saved[i].h_before], -1) @ kernel
+      sums.append(jnp.concatenate([below, delayed(saved[i].h)], -1) @ kernel
                   + bias)
     return _states([kernel for kernel, _ in frozen], saved, sums)
 
@@ -82,6 +114,22 @@ def squash(logits: jax.Array, tanh_constant: float | None,
   if tanh_constant is not None:
     logits = tanh_constant * jnp.tanh(logits)
   return logits
+
+
+def embed(table: jax.Array, choice: jax.Array) -> jax.Array:
+  """The row of each choice: [..., C, H] and int [...] to [..., H].
+
+  A product, because that is its gradient as well, where rows would be added
+  one at a time.
+  """
+  chosen = jax.nn.one_hot(choice, table.shape[-2])
+  return jnp.einsum('...c,...ch->...h', chosen, table,
+                    precision=jax.lax.Precision.HIGHEST)
+
+
+def delayed(inputs: jax.Array) -> jax.Array:
+  """What each step reads of [T, ...]: the one before; the first reads 0."""
+  return jnp.concatenate([jnp.zeros_like(inputs[:1]), inputs[:-1]])
 
 
 def masked(logits: jax.Array, mask: jax.Array) -> jax.Array:
@@ -106,25 +154,26 @@ def bernoulli(logits: jax.Array, bits: jax.Array
 
 
 class _Saved(NamedTuple):
-  """What one step of one layer leaves for the backward pass; each is [H]."""
-  h_before: jax.Array
-  c_before: jax.Array
-  gates: tuple[jax.Array, ...]  # i, j, f, o after their nonlinearities
-  tanh_c: jax.Array
-  h: jax.Array
+  """What one step of one layer leaves for the backward pass."""
+  sums: jax.Array  # float32[4 H], what the gates are functions of
+  c_before: jax.Array  # float32[H]
+  h: jax.Array  # float32[H]
 
 
 def _step(layers, carry, x):
   after, saved = [], []
-  for (kernel, bias), (h, c) in zip(layers, carry):
-    i, j, f, o = jnp.split(jnp.concatenate([x, h], -1) @ kernel + bias, 4, -1)
-    i, j, f, o = nn.sigmoid(i), jnp.tanh(j), nn.sigmoid(f), nn.sigmoid(o)
-    c_after = c * f + i * j
-    tanh_c = jnp.tanh(c_after)
-    x = tanh_c * o
-    after.append((x, c_after))
-    saved.append(_Saved(h, c, (i, j, f, o), tanh_c, x))
+  for (kernel, bias), (h, c_before) in zip(layers, carry):
+    sums = jnp.concatenate([x, h], -1) @ kernel + bias
+    x, c = _gates(sums, c_before)
+    after.append((x, c))
+    saved.append(_Saved(sums, c_before, x))
   return tuple(after), tuple(saved)
+
+
+def _gates(sums, c):
+  i, j, f, o = jnp.split(sums, 4, -1)
+  c = c * nn.sigmoid(f) + nn.sigmoid(i) * jnp.tanh(j)
+  return jnp.tanh(c) * nn.sigmoid(o), c
 
 
 @jax.custom_vjp
@@ -155,18 +204,13 @@ def _states_backward(residuals, grad):
     before, sums = [], []
     for layer in reversed(range(len(kernels))):
       (dh, dc), s = carry[layer], saved[layer]
-      i, j, f, o = s.gates
-      dh = dh + above
-      dc = dc + dh * o * (1 - s.tanh_c ** 2)
-      dz = jnp.concatenate([
-          dc * j * i * (1 - i), dc * i * (1 - j ** 2),
-          dc * s.c_before * f * (1 - f), dh * s.tanh_c * o * (1 - o)], -1)
+      dz, dc = jax.vjp(_gates, s.sums, s.c_before)[1]((dh + above, dc))
       if layer:
         dx = dz @ transposed[layer]
-        above, dh = dx[..., :hidden], dx[..., hidden:]
+        above, dh = dx[..., :-hidden], dx[..., -hidden:]
       else:
         dh = dz @ transposed[0][:, -hidden:]
-      before.append((dh, dc * f))
+      before.append((dh, dc))
       sums.append(dz)
     return tuple(reversed(before)), list(reversed(sums))
 
@@ -178,3 +222,8 @@ def _states_backward(residuals, grad):
 
 
 _states.defvjp(_states_forward, _states_backward)
+
+
+def _before(x):
+  """Of each step of [T, H], the value one step before."""
+  return jnp.concatenate([jnp.zeros_like(x[:1]), x[:-1]])

@@ -47,25 +47,12 @@ def controller(
   Raises:
     ValueError: a size that is not positive.
   """
-  sizes = dict(num_nodes=num_nodes, num_tokens=num_tokens,
-               hidden_size=hidden_size, num_layers=num_layers)
-  for name, size in sizes.items():
-    if size < 1:
-      raise ValueError(f'{name} is {size}, expected at least 1')
-  policy = _Policy(**sizes, tanh_constant=tanh_constant,
-                   temperature=temperature, feed_back=feed_back)
-
-  def init(key: base.Key) -> base.PyTree:
-    return policy.init(key, key, method=_Policy.sample)['params']
-
-  def sample(params: base.PyTree, key: base.Key
-             ) -> tuple[base.Genome, base.Score]:
-    return policy.apply({'params': params}, key, method=_Policy.sample)
-
-  def score(params: base.PyTree, genome: base.Genome) -> base.Score:
-    return policy.apply({'params': params}, genome, method=_Policy.score)
-
-  return base.Controller(init, sample, score)
+  recurrent.check(num_nodes=num_nodes, num_tokens=num_tokens,
+                  hidden_size=hidden_size, num_layers=num_layers,
+                  tanh_constant=tanh_constant, temperature=temperature)
+  return recurrent.bundle(_Policy(
+      num_nodes, num_tokens, hidden_size, num_layers, tanh_constant,
+      temperature, feed_back))
 
 
 class _Policy(nn.Module):
@@ -112,9 +99,8 @@ class _Policy(nn.Module):
 
   def score(self, genome):
     chosen = self._chosen(genome)
-    inputs = jnp.zeros_like(chosen)
-    if self.feed_back:
-      inputs = inputs.at[1:].set(chosen[:-1])
+    inputs = (recurrent.delayed(chosen) if self.feed_back else
+              jnp.zeros_like(chosen))
     kernels, biases = self._heads()
     states = self.lstm.unroll(inputs)
     logits = self._squash(jnp.einsum('th,twh->tw', states, kernels) + biases)
