@@ -28,6 +28,11 @@ _VARIANTS = {
         {'population_size': 6, 'sample_size': 3},
         {'population_size': 6, 'sample_size': 3, 'batch_size': 3},
         {'population_size': 6, 'sample_size': 3, 'aging': False}],
+    # The memory is full within the run.
+    'q_learning': [
+        {'batch_size': 4, 'epsilon_schedule': ((1., 5), (.2, 9)),
+         'capacity': 25},
+        {'batch_size': 3, 'num_updates': 2, 'shaping': False}],
 }
 # The first variant meets every space, the others the most unequal one.
 _CASES = [(name, options, space) for name in STRATEGIES

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nas_jax import base
+from nas_jax.spaces import block_code
 from nas_jax.spaces import discrete
 
 _LARGEST_ENUMERATION = 1 << 22
@@ -61,6 +62,54 @@ def number_of_ones(
     if noise:
       rewards += noise * jax.random.normal(key, rewards.shape)
     return rewards if clip is None else jnp.clip(rewards, *clip)
+
+  return _evaluator(score)
+
+
+def block_depth(
+    space: base.Space,
+    *,
+    low: float = 0.1,
+    high: float = 0.9,
+    scale: float = 3.,
+    noise: float = 0.,
+) -> base.Evaluator:
+  """Rewards deep blocks like an accuracy that saturates.
+
+  The reward is high - (high - low) exp(-D / scale) with D convolutions on the
+  longest path of the block.
+
+  Args:
+    space: of spaces/block.py.
+    low: reward without a convolution.
+    high: what more and more of them approach.
+    scale: convolutions after which all but 1 / e of it is reached.
+    noise: standard deviation of Gaussian noise, drawn anew for every child.
+
+  Raises:
+    ValueError: low not below high, a scale not positive, negative noise.
+  """
+  if not low < high or not scale > 0 or not noise >= 0:
+    raise ValueError(f'expected low < high, a positive scale and noise of at '
+                     f'least 0, got {low}, {high}, {scale} and {noise}')
+
+  def depth(genome: base.Genome) -> jax.Array:
+    layers = space.decode(genome).layers
+    # Of each layer, 0 being the block input; a second predecessor that is
+    # none is 0 and changes nothing.
+    depths = jnp.zeros(len(layers) + 1, jnp.int32)
+    for i, (_, kind, _, first, second) in enumerate(layers, 1):
+      depths = depths.at[i].set(
+          jnp.maximum(depths[first], depths[second])
+          + (kind == block_code.CONV))
+    return jnp.max(depths)
+
+  def score(key: base.Key, genomes: base.Genome) -> base.Rewards:
+    d = jax.vmap(depth)(genomes).astype(jnp.float32)
+    rewards = high - (high - low) * jnp.exp(-d / scale)
+    if noise:
+      rewards += noise * jax.random.normal(key, rewards.shape)
+    return rewards
 
   return _evaluator(score)
 

@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 from nas_jax import base
 from nas_jax.strategies import evolution
+from nas_jax.strategies import q_learning
 from nas_jax.strategies import random_search
 
 STRATEGIES: dict[str, Callable[..., base.Strategy]] = {
     'random_search': random_search.random_search,
     'regularized_evolution': evolution.regularized_evolution,
+    'q_learning': q_learning.q_learning,
 }

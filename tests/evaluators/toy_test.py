@@ -7,6 +7,7 @@ import pytest
 
 from nas_jax import base
 from nas_jax.evaluators import toy
+from nas_jax.spaces import block
 from nas_jax.spaces import discrete
 
 
@@ -71,6 +72,40 @@ def test_noise_is_gaussian_clipped_and_a_function_of_the_key():
 def test_options_of_number_of_ones_are_checked(options, message):
   with pytest.raises(ValueError, match=message):
     toy.number_of_ones(_space(), **options)
+
+
+_CONV, _POOL, _JOIN = (1, 3), (2, 3), (5, 0)
+
+
+@pytest.mark.parametrize('layers, depth', [
+    ([(*_POOL, 0, 0)], 0),
+    ([(*_CONV, 0, 0)], 1),
+    # Two in a row and one beside them.
+    ([(*_CONV, 0, 0), (*_CONV, 1, 0), (*_CONV, 1, 0)], 2),
+    # The longer path leads through either side of a sum.
+    ([(*_CONV, 0, 0), (*_CONV, 1, 0), (*_JOIN, 1, 2), (*_CONV, 3, 0)], 3),
+    ([(*_CONV, 0, 0), (*_CONV, 1, 0), (*_JOIN, 2, 1), (*_CONV, 3, 0)], 3),
+    ([(*_CONV, 0, 0), (*_POOL, 1, 0), (*_CONV, 2, 0), (*_CONV, 2, 0)], 2),
+])
+def test_block_depth_counts_convolutions_on_the_longest_path(layers, depth):
+  space = block.space(max_index=6)
+  genome = space.encode(tuple((i, *layer) for i, layer in enumerate(layers, 1)))
+  evaluator = toy.block_depth(space, low=0.2, high=0.8, scale=2.)
+  np.testing.assert_allclose(
+      _evaluate(evaluator, genome[None]), 0.8 - 0.6 * np.exp(-depth / 2),
+      rtol=1e-6)
+
+
+def test_block_depth_with_noise():
+  space = block.space(max_index=3)
+  genomes = jnp.zeros((4000, 2), jnp.int32).at[:, 1].set(10)
+  rewards = _evaluate(toy.block_depth(space, noise=0.05), genomes)
+  np.testing.assert_allclose(
+      rewards.mean(), 0.9 - 0.8 * np.exp(-1 / 3), atol=0.004)
+  np.testing.assert_allclose(rewards.std(), 0.05, rtol=0.06)
+  for options in ({'low': 0.9}, {'scale': 0.}, {'noise': -1.}):
+    with pytest.raises(ValueError, match='expected low < high, a positive'):
+      toy.block_depth(space, **options)
 
 
 @pytest.mark.parametrize('k', [0, 1, 3])
