@@ -97,7 +97,7 @@ def test_paper_scales_are_the_published_settings():
 
 
 def test_the_corrected_reward_of_a_block():
-  """60 - ln FLOPs - 8 ln density, worked out by hand."""
+  """60 - ln FLOPs - 8 ln density, in hundredths, worked out by hand."""
   made = block_qnn.make(_settings('block_qnn', features=8))
   code = ((1, 1, 3, 0, 0), (2, 1, 3, 1, 0), (3, 7, 0, 0, 0))
   outcome = scratch.Outcome(code, [], .6, 1.)
@@ -105,8 +105,11 @@ def test_the_corrected_reward_of_a_block():
   # input and two layers.
   expected = 60 - np.log(2 * 9 * 8 * 8 * 64) - 8 * np.log(2 / 3)
   assert float(made.scoring.reward(outcome)) == pytest.approx(
-      expected, abs=1e-4)
-  assert made.scoring.floor < -np.log(1e12) - 8 * np.log(2)
+      expected / 100, abs=1e-6)
+  assert 100 * made.scoring.floor < -np.log(1e12) - 8 * np.log(2)
+  # Nothing is built of an empty block: it would be a failed child.
+  with pytest.raises(ValueError, match='has no layer'):
+    made.child(((1, 7, 0, 0, 0),))
   plain = block_qnn.make(_settings('block_qnn', reward='accuracy'))
   assert plain.scoring.reward(outcome) == .6
 
