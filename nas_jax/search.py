@@ -41,7 +41,9 @@ def init(
   """The state before round 0, for the key of the whole run."""
   strategy_key, evaluator_key = jax.random.split(
       jax.random.fold_in(key, INIT_ROUND))
-  strategy_state = strategy.init(strategy_key)
+  # Compiled as one program: a controller has many small arrays to draw.
+  start = jax.jit(strategy.init) if strategy.jittable else strategy.init
+  strategy_state = start(strategy_key)
   # Only the length of a genome is wanted, and asking changes nothing.
   ask = strategy.ask
   proposals = (jax.eval_shape(ask, strategy_key, strategy_state)

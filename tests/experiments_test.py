@@ -17,6 +17,7 @@ from experiments import amoeba
 from experiments import flags
 from experiments import random_search
 from experiments import toy
+from nas_jax import autodl_demo
 from nas_jax import records
 from nas_jax import trained
 from nas_jax.data import images as image_data
@@ -155,8 +156,8 @@ def test_random_search(finished, tmp_path):
 
 
 @pytest.mark.parametrize('options, best', [
-    (dict(task='number_of_ones', num_choices=3), 6.),
-    (dict(task='bits'), 1.), (dict(task='nk', num_interactions=2), 1.)])
+    (dict(task='bits'), 1.), (dict(task='nk', num_interactions=2), 1.),
+    (dict(task='bits', strategy='q_learning', batch_size=2), 1.)])
 def test_toy(tmp_path, capsys, options, best):
   settings = toy.Settings(**_TOY | options)
   summary = toy.main(tmp_path, settings)
@@ -165,8 +166,42 @@ def test_toy(tmp_path, capsys, options, best):
   text = capsys.readouterr().out
   assert text.startswith(f'toy on {options["task"]}, seed 0, scale paper\n')
   page = (tmp_path / 'report.html').read_text()
-  assert 'over 2 seeds' in page
+  assert 'over 2 seeds' in page and 'mean of 2 seeds' in page
+  assert len(summary['curve']['mean']) == len(summary['curve']['rounds'])
   assert not any(f'<h2>{x}</h2>' in page for x in ('Retraining', 'Cost'))
+
+
+@pytest.mark.parametrize('name, batch_size', [
+    (None, 1), ('reinforce', 5), ('ppo', 5), ('q_learning', 5)])
+def test_toy_has_every_strategy(name, batch_size):
+  settings = toy.Settings(**_TOY | dict(strategy=name, batch_size=5))
+  strategy = toy.make_task(settings).strategy
+  key = jax.random.key(0)
+  proposals = jax.eval_shape(lambda: strategy.ask(key, strategy.init(key)))
+  assert proposals.genomes.shape == (batch_size, 6)
+  assert settings.children_per_round == batch_size
+
+
+def test_toy_demo(tmp_path, capsys):
+  """One command: AutoDL Design's curve beside the reference."""
+  settings = toy.Settings(
+      task='number_of_ones', num_seeds=6, num_evaluations=1060)
+  summary = toy.main(tmp_path, settings)
+  curve = summary['curve']
+  assert curve['rounds'] == [*range(106)]
+  found = autodl_demo.compare(curve)
+  assert [row.round for row in found] == [0, 50, 100]
+  for row in found:  # Within the seeds of the reference, or nearly so.
+    assert row.outside <= 2 * row.error, row
+  assert max(curve['random']) < 3 < found[2].mean
+  text = capsys.readouterr().out
+  assert [line.split()[0] for line in text.splitlines()[:4]] == [
+      'round', '0', '50', '100']
+  assert 'bound 18.857' in text
+  page = (tmp_path / 'report.html').read_text()
+  assert 'bound 18.857' in page and 'published log' in page
+  assert 'Reduction cell' in page
+  assert len(records.read(tmp_path / 'history.jsonl')) == 1060
 
 
 @pytest.mark.parametrize('name', ['config.json', 'random_search/genotype.json',
@@ -320,6 +355,20 @@ def test_the_workdir_of_another_run(finished):
           'it')
 
 
-def test_toy_checks_its_task(tmp_path):
-  assert _error(toy.main, tmp_path, lambda: toy.Settings(task='ones')) == (
-      "error: task is 'ones', expected one of number_of_ones, bits, nk")
+@pytest.mark.parametrize('options, message', [
+    (dict(task='ones'),
+     "error: task is 'ones', expected one of number_of_ones, bits, nk"),
+    (dict(strategy='evolution'),
+     "error: strategy is 'evolution', expected one of regularized_evolution, "
+     'reinforce, ppo, q_learning'),
+    (dict(task='number_of_ones', strategy='ppo'),
+     "error: strategy is 'ppo', but the task number_of_ones has its own: leave "
+     'it unset'),
+    (dict(strategy='ppo', batch_size=3),
+     'error: num_evaluations 1000 is not a multiple of the 3 children of a '
+     'round'),
+    (dict(num_seeds=0),
+     'error: num_seeds 0 and num_evaluations 1000 must be at least 1'),
+])
+def test_toy_checks_its_settings(tmp_path, options, message):
+  assert _error(toy.main, tmp_path, lambda: toy.Settings(**options)) == message

@@ -19,7 +19,7 @@ _LAYERS = {
     'evaluation': 4, 'evaluators': 4, 'report': 4, 'plot': 4,
     'plot_architecture': 4, 'plot_cells': 4, 'plot_graph': 4,
     'plot_network': 4, 'export': 4,
-    'problem': 5, 'cells_on_images': 5, 'search_on_images': 5,
+    'autodl_demo': 5, 'problem': 5, 'cells_on_images': 5, 'search_on_images': 5,
     'workflow': 6,
 }
 _PACKAGE = 'nas_jax'
