@@ -14,6 +14,7 @@ Reference: Zhong et al., arXiv 1708.05552, sec. 4.3 and figure 6.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import json
 import os
 import pathlib
 from typing import Any
@@ -204,7 +205,7 @@ def row(code: block_code.Code, early: Mapping[str, float],
         settings: Settings) -> dict[str, Any]:
   """What is known of one block; accuracies in per cent."""
   found = {
-      'genotype': genotypes.to_json(code),
+      'genotype': json.dumps(genotypes.to_json(code)),  # One line each.
       'failed': bool(early['failed'] or long['failed']),
       'early': 100 * early['validation_accuracy'],
       'final': 100 * long['validation_accuracy'],

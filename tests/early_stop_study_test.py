@@ -28,7 +28,7 @@ def test_every_block_is_trained_twice(finished):
     children = records.read(folder / name / 'children.jsonl')
     assert [c['metrics']['epochs'] for c in children] == [epochs] * 3
     assert [c['genotype'] for c in children] == [
-        r['genotype'] for r in found['blocks']]
+        json.loads(r['genotype']) for r in found['blocks']]
   # The long training is measured on the test images.
   assert (found['num_validation'], found['num_test']) == (24, 359)
 
