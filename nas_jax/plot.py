@@ -6,9 +6,10 @@ light or dark scheme of the reader, and is the same text for the same data.
 
 from collections.abc import Mapping, Sequence
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from nas_jax import statistics
 from nas_jax import svg
@@ -178,6 +179,46 @@ def reward_curve(curve: Mapping[str, Any]) -> str:
   return svg.svg(
       _WIDTH, 394, parts + _legend(box[0], legend) + _legend(
           box[0], below, 36), f'Mean reward, {mean[-1]:.6g} at the end')
+
+
+class Panel(NamedTuple):
+  """One axis of `panels`."""
+  title: str
+  # mean, low and high, float[T] each, of the first and the second thing.
+  curves: Sequence[Sequence[npt.ArrayLike]]
+
+
+def panels(
+    found: Sequence[Panel], labels: Sequence[str], xlabel: str, ylabel: str
+) -> str:
+  """Two curves with their bands on every axis, two axes per row, as SVG.
+
+  Args:
+    found: what to draw; x is 1, 2, ..., T.
+    labels: what the two things are called.
+    xlabel: what x is.
+    ylabel: what the bands are.
+  """
+  parts = _legend(52, [
+      ('a', labels[0]), ('b', labels[1]), ('aband', ylabel), ('band', '')])
+  half, height = _WIDTH / 2, 230
+  for i, panel in enumerate(found):
+    curves = np.asarray(panel.curves, float)
+    left, top = i % 2 * half, 62 + i // 2 * height
+    box = (left + 52, top, left + half - 14, top + height - 72)
+    xlim = (1, max(2, curves.shape[-1]))
+    pad = .05 * (np.ptp(curves) or 1.)
+    ylim = (curves.min() - pad, curves.max() + pad)
+    sx, sy = _scale(*xlim, box[0], box[2]), _scale(*ylim, box[3], box[1])
+    x = sx(np.arange(1, curves.shape[-1] + 1))
+    parts += _axes(box, xlim, ylim, (sx, sy), xlabel, panel.title)
+    for (mean, low, high), line, band in zip(
+        curves, ('a', 'b'), ('aband', 'band')):
+      area = _line(np.r_[x, x[::-1]], np.r_[sy(low), sy(high)[::-1]])
+      parts += [svg.tag('path', cls=band, d=area + 'z'),
+                svg.tag('path', cls=line, d=_line(x, sy(mean)))]
+  return svg.svg(_WIDTH, 50 + -(-len(found) // 2) * height, parts,
+                 f'{labels[0]} and {labels[1]} against the {xlabel}')
 
 
 def scatter(x: Sequence[float], y: Sequence[float], xlabel: str, ylabel: str

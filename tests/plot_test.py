@@ -127,3 +127,30 @@ def test_scatter():
   assert y[1] > y[0] > y[2]  # Down is more.
   assert {'a & b', 'c'} <= {t.text for t in root.iter(f'{SVG}text')}
   assert 'nan' not in plot.scatter([1., 1.], [0., 0.], 'a', 'b')
+
+
+def test_two_curves_with_bands_on_every_axis():
+  up, down = np.array([0., 1, 2]), np.array([2., 1, 0])
+  panels = [
+      plot.Panel('rising', [(up, up - 1, up + 1), (down, down - 1, down + 1)]),
+      plot.Panel('flat', [(up * 0,) * 3, (up * 0,) * 3])]
+  text = plot.panels(panels, ['with <it>', 'without'], 'round', 'all seeds')
+  assert text == plot.panels(
+      panels, ['with <it>', 'without'], 'round', 'all seeds')
+  root = ElementTree.fromstring(text)
+  texts = [t.text for t in root.iter(f'{SVG}text')]
+  for expected in ('with <it>', 'without', 'all seeds', 'rising', 'flat'):
+    assert expected in texts
+  assert texts.count('round') == 2
+  curves = {style: [p.get('d') for p in root.iter(f'{SVG}path')
+                    if p.get('class') == style][1:] for style in (
+                        'a', 'b', 'aband', 'band')}
+  assert all(len(found) == 2 for found in curves.values())
+  heights = {style: [float(point.split(',')[1]) for point in
+                     found[0].strip('Mz').split('L')]
+             for style, found in curves.items()}
+  # y points down, and the bands go there and back.
+  assert heights['a'] == sorted(heights['a'], reverse=True)
+  assert heights['b'] == sorted(heights['b'])
+  assert len(set(heights['a'])) == 3 and heights['a'][1] == heights['b'][1]
+  assert len(heights['aband']) == 6

@@ -383,3 +383,30 @@ def test_options_are_checked(options, message):
 def test_no_rounds_cannot_be_scheduled():
   with pytest.raises(ValueError, match='num_rounds must be at least 1, got 0'):
     q_learning.scaled_schedule(0)
+
+
+def test_without_shaping_blocks_become_short():
+  """Rewards of 0.5 to 0.7 that grow with the depth: all above the initial Q.
+
+  The terminal action has the whole reward at once, so that the greedy policy
+  of every seed ends at the first layer; with shaping it goes on.
+  """
+  space = block.space(max_index=5)
+  evaluator = toy.block_depth(space, low=0.5, high=0.7, noise=0.01)
+  lengths = {}
+  for shaping in (True, False):
+    strategy = q_learning.q_learning(
+        space, is_end=block.is_terminal, shaping=shaping, learning_rate=.05,
+        epsilon_schedule=((1., 20), (.1, 10)), batch_size=32, num_updates=32)
+    # One seed after the other: the program compiles faster than a vmap.
+    _, history = jax.lax.map(lambda key: search.scan(
+        key, strategy, evaluator, num_rounds=30), jax.random.split(_KEY, 20))
+    lengths[shaping] = np.asarray(
+        block.num_layers(space.choices, history.genomes)).mean(-1)
+  # The same children while all choices are random.
+  np.testing.assert_array_equal(lengths[True][:, :20], lengths[False][:, :20])
+  early = {shaping: found[:, 20:24].mean(1)
+           for shaping, found in lengths.items()}
+  # Measured: 3.97 of 4 layers against 1.24, longer in 20 of 20 seeds.
+  assert early[True].min() > 3.5
+  assert early[False].max() < 2
