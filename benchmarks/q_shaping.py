@@ -147,7 +147,7 @@ def compiled(max_index: int, schedule: q_learning.Schedule, options: dict
 
 def summary(curves: Curves) -> dict[str, list[float]]:
   """The mean over seeds of every curve."""
-  return {name: values.mean(0).round(4).astype(float).tolist()
+  return {name: [round(v, 4) for v in values.mean(0).tolist()]
           for name, values in curves._asdict().items()}
 
 

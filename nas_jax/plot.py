@@ -5,6 +5,7 @@ light or dark scheme of the reader, and is the same text for the same data.
 """
 
 from collections.abc import Mapping, Sequence
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -200,7 +201,7 @@ def panels(
     ylabel: what the bands are.
   """
   parts = _legend(52, [
-      ('a', labels[0]), ('b', labels[1]), ('aband', ylabel), ('band', '')])
+      ('a', labels[0]), ('b', labels[1]), ('aband', ''), ('band', ylabel)])
   half, height = _WIDTH / 2, 230
   for i, panel in enumerate(found):
     curves = np.asarray(panel.curves, float)
@@ -309,4 +310,5 @@ def _legend(x, entries, y=14) -> list[str]:
 
 
 def _line(x, y) -> str:
-  return 'M' + 'L'.join(dict.fromkeys(map('{:.1f},{:.1f}'.format, x, y)))
+  points = map('{:.1f},{:.1f}'.format, x, y)
+  return 'M' + 'L'.join(point for point, _ in itertools.groupby(points))

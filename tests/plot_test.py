@@ -154,3 +154,14 @@ def test_two_curves_with_bands_on_every_axis():
   assert heights['b'] == sorted(heights['b'])
   assert len(set(heights['a'])) == 3 and heights['a'][1] == heights['b'][1]
   assert len(heights['aband']) == 6
+
+
+def test_a_band_without_width_is_a_line_there_and_back():
+  flat = np.ones(4)
+  text = plot.panels([plot.Panel('', [(flat, flat, flat), (
+      flat, flat, np.array([2., 1, 1, 1]))])], 'ab', 'round', 'all seeds')
+  band = next(p.get('d') for p in list(ElementTree.fromstring(text).iter(
+      f'{SVG}path'))[::-1] if p.get('class') == 'band')
+  # The last point turns round; the others are met twice.
+  x = [float(p.split(',')[0]) for p in band.strip('Mz').split('L')]
+  assert x == [*x[:4], *x[2::-1]] and x[:4] == sorted(set(x))
