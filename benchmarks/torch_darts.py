@@ -172,7 +172,8 @@ def _layout(request):
           torch.contiguous_format)
 
 
-def main():
+def serve(make):
+  """Answers the requests; `make(request)` is a step and its parameters."""
   step = device = None
   for line in sys.stdin:
     request = json.loads(line)
@@ -187,7 +188,6 @@ def main():
       answer = {'seconds': seconds}
     else:
       device = request.setdefault('device', 'cpu')
-      make = operation_step if 'operation' in request else network_step
       step, params = make(request)
       step()
       answer = {'params': params, 'torch': torch.__version__,
@@ -196,4 +196,5 @@ def main():
 
 
 if __name__ == '__main__':
-  main()
+  serve(lambda request: (operation_step if 'operation' in request else
+                         network_step)(request))

@@ -34,11 +34,12 @@ def python(requirement: str) -> pathlib.Path:
 
 
 class Process:
-  """One model of torch_darts.py, ready to be timed."""
+  """One model of a script of PyTorch, ready to be timed."""
 
-  def __init__(self, interpreter: pathlib.Path, request: dict[str, Any]):
+  def __init__(self, interpreter: pathlib.Path, request: dict[str, Any],
+               script: str = 'torch_darts.py'):
     self._process = subprocess.Popen(
-        [str(interpreter), str(_ROOT / 'benchmarks' / 'torch_darts.py')],
+        [str(interpreter), str(_ROOT / 'benchmarks' / script)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     self.description = self.ask(request)
 
