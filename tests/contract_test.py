@@ -9,6 +9,7 @@ import pytest
 
 from nas_jax import base
 from nas_jax import search
+from nas_jax.controllers import sequence
 from nas_jax.evaluators import toy
 from nas_jax.spaces import cell
 from nas_jax.spaces import discrete
@@ -28,6 +29,13 @@ _VARIANTS = {
         {'population_size': 6, 'sample_size': 3},
         {'population_size': 6, 'sample_size': 3, 'batch_size': 3},
         {'population_size': 6, 'sample_size': 3, 'aging': False}],
+    # hidden_size is that of a controller of the space.
+    'reinforce': [
+        {'hidden_size': 4, 'batch_size': 3},
+        {'hidden_size': 4, 'batch_size': 2, 'num_replicas': 3,
+         'num_shards': 2, 'accumulate': 4, 'entropy_in': 'reward',
+         'entropy_weight': .1}],
+    'ppo': [{'hidden_size': 4, 'batch_size': 3}],
     # The memory is full within the run.
     'q_learning': [
         {'batch_size': 4, 'epsilon_schedule': ((1., 5), (.2, 9)),
@@ -59,6 +67,10 @@ def case(request):
   name, options, space_name = request.param
   space = _SPACES[space_name]()
   evaluator = toy.nk(space, num_interactions=1, seed=0)
+  if 'hidden_size' in options:
+    options = {**options, 'controller': sequence.controller(
+        space.choices, hidden_size=options['hidden_size'])}
+    del options['hidden_size']
   plain = STRATEGIES[name](space, **options)
   traces = {'ask': 0, 'tell': 0}
 

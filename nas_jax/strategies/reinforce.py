@@ -33,7 +33,7 @@ class ReinforceState(NamedTuple):
 
 class Sampled(NamedTuple):
   """What is remembered of the children of a round."""
-  entropies: jax.Array  # float32[B], nats, summed over the choices
+  bonuses: jax.Array  # float32[B], of the policy's entropy, to the rewards
 
 
 def reinforce(
@@ -150,9 +150,10 @@ def reinforce(
     keys = jax.random.split(key, k * m)
     genomes, scores = jax.vmap(sample)(
         state.replicas, keys.reshape(k, m, *keys.shape[1:]))
+    weight = entropy_weight if entropy_in == 'reward' else 0.
     return base.Proposals(
         genomes.reshape(k * m, -1),
-        Sampled(jnp.sum(scores.entropies, -1).reshape(-1)))
+        Sampled(weight * jnp.sum(scores.entropies, -1).reshape(-1)))
 
   @map_replicas
   def gradient(replica, genomes, advantages, counts):
@@ -178,9 +179,7 @@ def reinforce(
     # orders[s, i]: whose gradient reaches shard s as its i-th of the round.
     orders = jnp.argsort(jax.random.bits(key, (s, k)))
     counts = policy.counted(rewards, failed_reward).reshape(k, m)
-    if entropy_in == 'reward':
-      rewards = rewards + entropy_weight * proposals.aux.entropies
-    rewards = rewards.reshape(k, m)
+    rewards = (rewards + proposals.aux.bonuses).reshape(k, m)
 
     def finish(baseline, replica):
       advantages, baseline = policy.judge(

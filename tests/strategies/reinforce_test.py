@@ -140,7 +140,8 @@ def test_entropy_in_the_reward():
   entropies = [CONTROLLER.score(
       CONTROLLER.init(jax.random.key(0)), g).entropies.sum()
                for g in proposals.genomes]
-  np.testing.assert_allclose(proposals.aux.entropies, entropies, rtol=1e-5)
+  np.testing.assert_allclose(
+      proposals.aux.bonuses, .5 * np.array(entropies), rtol=1e-5)
   rewards = jnp.float32([1, 2])
   a = bonus.tell(jax.random.key(2), state, proposals, rewards)
   b = plain.tell(jax.random.key(2), state, proposals,
