@@ -190,6 +190,13 @@ _LRC = dataclasses.replace(_DARTS, weight_decay=2e-4)
 _LRC_MODELS = [  # learning rate, batch size, alpha of mixup
     (.01, 64, .9), (.02, 80, .6), (.015, 80, .5), (.02, 80, .6), (.03, 80, .8),
     (.015, 64, .5)]
+# Children of PaddlePaddle's AutoDL Design: 20 epochs of a schedule of 200. As
+# published, the pixels of an image are divided by the root of their number.
+_AUTODL = Recipe(
+    epochs=20, fill_last=True, learning_rate=.1, final_learning_rate=1e-4,
+    schedule_epochs=200, nesterov=True, weight_decay=1e-4,
+    decayed='no_biases', clip_norm=None, dropout_keep=.5,
+    standardise='image_root')
 # Dong and Yang, arXiv 2001.00326.
 _NASBENCH201 = Recipe(
     epochs=200, batch_size=256, fill_last=True, learning_rate=.1, nesterov=True,
@@ -235,12 +242,8 @@ RECIPES: Mapping[str, Recipe] = {
         schedule='exponential', decay_rate=.2, decay_epochs=5., rms_decay=.999,
         rms_epsilon=1e-8, weight_decay=0., clip_norm=None, crop_padding=0,
         flip=False),
-    # Children of PaddlePaddle's AutoDL Design: 20 epochs of a schedule of 200.
-    'autodl': Recipe(
-        epochs=20, fill_last=True, learning_rate=.1, final_learning_rate=1e-4,
-        schedule_epochs=200, nesterov=True, weight_decay=1e-4,
-        decayed='no_biases', clip_norm=None, dropout_keep=.5,
-        standardise='image_root'),
+    'autodl': _AUTODL,
+    'autodl_standardised': dataclasses.replace(_AUTODL, standardise='image'),
     **{f'lrc_{i}': dataclasses.replace(
         _LRC, learning_rate=rate, batch_size=size, mixup=alpha)
        for i, (rate, size, alpha) in enumerate(_LRC_MODELS)},
