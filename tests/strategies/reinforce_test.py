@@ -144,7 +144,9 @@ def test_entropy_in_the_reward():
       proposals.aux.bonuses, .5 * np.array(entropies), rtol=1e-5)
   rewards = jnp.float32([1, 2])
   a = bonus.tell(jax.random.key(2), state, proposals, rewards)
-  b = plain.tell(jax.random.key(2), state, proposals,
+  same = plain.ask(jax.random.key(1), state)
+  assert (same.genomes == proposals.genomes).all()
+  b = plain.tell(jax.random.key(2), state, same,
                  rewards + .5 * jnp.stack(entropies))
   np.testing.assert_allclose(_params(a), _params(b), atol=1e-6)
   assert float(a.baseline.value) == pytest.approx(
