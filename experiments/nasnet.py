@@ -30,7 +30,7 @@ SMOKE = dict(
     dataset='digits', num_children=12, children_per_round=4, num_finalists=2,
     controller_learning_rate=0.01, num_nodes=3, num_cells=1, features=8,
     num_reductions=1, epochs=3, batch_size=64, learning_rate=0.1,
-    final_num_cells=1, final_features=12, final_epochs=8, final_batch_size=64,
+    final_num_cells=1, final_features=8, final_epochs=12, final_batch_size=64,
     final_learning_rate=0.1, final_drop_path_keep=1.,
     final_auxiliary_weight=0.)
 SMALL = dict(
