@@ -36,7 +36,7 @@ _FLOOR = -.4
 SMOKE = dict(
     dataset='digits', num_children=16, children_per_round=4, max_index=6,
     epochs=3, batch_size=64, learning_rate=.01, features=8, num_cells=1,
-    final_epochs=12, final_batch_size=64, final_features=16, final_num_cells=1)
+    final_epochs=12, final_batch_size=64, final_features=8, final_num_cells=1)
 SMALL = dict(
     dataset='digits', num_children=256, children_per_round=8, max_index=12,
     features=16, num_cells=2, final_epochs=60, final_features=32,
