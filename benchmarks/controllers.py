@@ -3,15 +3,18 @@
 python -m benchmarks.controllers [--seeds=64] [--demo_seeds=20] [--output=F]
 
 An update samples a batch of architectures, counts ones, and takes a step of
-Adam along the gradient. Here all seeds are one vmap and `--updates` updates
-one call; PyTorch (an LSTM controller of the same size, in its usual form) and
-numpy (the same arithmetic, its gradient by hand, checked first) update one
-seed after the other. All are timed in one run, in turn.
+Adam along the gradient. Here all seeds are one vmap, or `--chunk` seeds at a
+time are (what more seeds keep for the backward pass leaves the caches), and
+`--updates` updates of all seeds are one call. PyTorch (LSTM controllers of the
+same size in their usual form; ratios are to the better of one thread and one
+per core) and numpy (the same arithmetic, its gradient by hand, checked first)
+update one seed after the other. All are timed in one run, in turn.
 """
 
 import argparse
 import os
 import time
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +25,10 @@ from benchmarks import numpy_autodl
 from benchmarks import result_file
 from benchmarks import torch_process
 from nas_jax import base
+from nas_jax.controllers import anchors
 from nas_jax.controllers import sequence
 from nas_jax.controllers import tokens
+from nas_jax.spaces import chain
 
 # Of each of five blocks of NASNet's two cells: two of the states so far, an
 # operation for each, how to combine them.
@@ -31,51 +36,84 @@ _NASNET = tuple(
     size for _ in range(2) for b in range(2, 7) for size in (b, b, 13, 13, 2))
 
 
+class _Case(NamedTuple):
+  """One controller."""
+  controller: base.Controller
+  batch_size: int
+  condition: tuple[Any, ...]
+  counted: slice  # the tokens of a genome
+  arguments: dict[str, Any]  # of its counterpart
+
+
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
   parser.add_argument('--seeds', type=int, default=64)
   parser.add_argument('--demo_seeds', type=int, default=20)
+  parser.add_argument('--chunk', type=int, default=16)
   parser.add_argument('--updates', type=int, default=20, help='per call')
   parser.add_argument('--rounds', type=int, default=4)
   parser.add_argument('--repeats', type=int, default=2)
+  parser.add_argument('--cases', default='autodl,nas_rl,nasnet')
   parser.add_argument('--torch', default='torch==2.13.0',
                       help='requirement of pip; empty to leave PyTorch out')
   parser.add_argument('--output', help='JSON file of the results')
   args = parser.parse_args()
 
   load = os.getloadavg()
-  ours = {
-      'autodl': (tokens.controller(), 10, {}),
-      'nasnet': (sequence.controller([range(s) for s in _NASNET]), 20,
-                 {'sizes': _NASNET})}
-  difference = _gradient_difference(ours['autodl'][0])
-  print(f'largest difference of a gradient from numpy\'s: {difference:.1e}')
-  if difference > 1e-5:
-    raise RuntimeError('the gradients differ')
+  cases = {name: case for name, case in _cases().items()
+           if name in args.cases.split(',')}
   contenders, per_call, details = {}, {}, {}
-  for name, (controller, batch_size, more) in ours.items():
-    seeds = ((args.seeds, args.demo_seeds) if name == 'autodl' else
-             (args.seeds,))
-    for count in dict.fromkeys(seeds):
-      label = f'{name}, {count} seeds'
-      contenders[label], details[label] = _ours(
-          controller, batch_size, count, args.updates)
-      per_call[label] = count * args.updates
-    if args.torch:
-      label = f'{name}, PyTorch'
+
+  def add(name, run, updates, description):
+    contenders[name], per_call[name], details[name] = run, updates, description
+
+  for name, case in cases.items():
+    chunks = {f'{name}, {args.seeds} seeds': (args.seeds, args.seeds),
+              f'{name}, {args.seeds} seeds, {args.chunk} at a time': (
+                  args.seeds, args.chunk)}
+    if name == 'autodl':
+      chunks[f'{name}, {args.demo_seeds} seeds'] = (args.demo_seeds,) * 2
+    for label, (count, chunk) in chunks.items():
+      add(label, *_ours(case, count, chunk, args.updates))
+    for threads in {1, os.cpu_count()} if args.torch else ():
       process = torch_process.Process(
-          torch_process.python(args.torch),
-          {'controller': name, 'batch_size': batch_size, **more},
+          torch_process.python(args.torch), {
+              'controller': name, 'batch_size': case.batch_size,
+              'arguments': case.arguments, 'threads': threads},
           'torch_controllers.py')
-      contenders[label] = _many(process.time, args.updates)
-      details[label] = process.description
-      per_call[label] = args.updates
-  contenders['autodl, numpy'] = _many(
-      _numpy(ours['autodl'][0]), args.updates)
-  details['autodl, numpy'] = {}
-  per_call['autodl, numpy'] = args.updates
+      add(f'{name}, PyTorch, threads: {threads}',
+          _many(process.time, args.updates), args.updates, process.description)
+  difference = None
+  if 'autodl' in cases:
+    controller = cases['autodl'].controller
+    difference = _gradient_difference(controller)
+    print(f'largest difference of a gradient from numpy\'s: {difference:.1e}')
+    if difference > 1e-5:
+      raise RuntimeError('the gradients differ')
+    add('autodl, numpy', _many(_numpy(controller), args.updates),
+        args.updates, {})
 
   seconds = torch_process.in_turn(contenders, args.rounds, args.repeats)
+  rows = _rows(seconds, per_call, details)
+  for row in rows:
+    print(', '.join(f'{k}: {v}' for k, v in row.items()))
+  result_file.save(
+      args.output, load, unit='updates of one seed per second', rows=rows,
+      settings=vars(args), gradient_difference=difference)
+
+
+def _cases() -> dict[str, _Case]:
+  return {
+      'autodl': _Case(tokens.controller(), 10, (), slice(20), {}),
+      'nas_rl': _Case(
+          anchors.controller(chain.layout(depths=(20,))), 8, (jnp.int32(0),),
+          slice(1, None), {'depth': 20}),
+      'nasnet': _Case(
+          sequence.controller([range(size) for size in _NASNET]), 20, (),
+          slice(None), {'sizes': _NASNET})}
+
+
+def _rows(seconds, per_call, details):
   speed = {name: per_call[name] / float(np.median(s))
            for name, s in seconds.items()}
   rows = []
@@ -85,20 +123,18 @@ def main() -> None:
                          np.quantile(seconds[name], [.75, .25])],
            **details[name]}
     for other in ('PyTorch', 'numpy'):
-      beside = f'{name.split(",")[0]}, {other}'
-      if 'seeds' in name and beside in speed:
-        row[f'ratio_to_{other}'] = round(value / speed[beside], 2)
+      beside = [v for n, v in speed.items()
+                if n.startswith(f'{name.split(",")[0]}, {other}')]
+      if ' seeds' in name and beside:
+        row[f'ratio_to_{other}'] = round(value / max(beside), 2)
     rows.append(row)
-    print(', '.join(f'{k}: {v}' for k, v in row.items()))
-  result_file.save(
-      args.output, load, unit='updates of one seed per second', rows=rows,
-      settings=vars(args), gradient_difference=difference)
+  return rows
 
 
-def _ours(controller: base.Controller, batch_size: int, num_seeds: int,
-          updates: int):
-  """A function of a number of repeats, and what to say about it."""
+def _ours(case: _Case, num_seeds: int, chunk: int, updates: int):
+  """A function of a number of repeats, updates per call, what to say of it."""
   optimizer = optax.adam(1e-3)
+  controller = case.controller
 
   def start(key):
     params = controller.init(key)
@@ -106,12 +142,10 @@ def _ours(controller: base.Controller, batch_size: int, num_seeds: int,
 
   def update(state, _):
     key, params, moments, baseline, count = state
-    keys = jax.random.split(jax.random.fold_in(key, count), batch_size)
-    genomes, _ = jax.vmap(controller.sample, (None, 0))(params, keys)
-    tokens_only = genomes[:, :50]  # the edges of AutoDL Design come later
-    if genomes.shape[1] > 50:
-      tokens_only = genomes[:, :20]
-    rewards = jnp.sum(tokens_only == 1, 1).astype(jnp.float32)
+    keys = jax.random.split(jax.random.fold_in(key, count), case.batch_size)
+    genomes, _ = jax.vmap(
+        lambda key: controller.sample(params, key, *case.condition))(keys)
+    rewards = jnp.sum(genomes[:, case.counted] == 1, 1).astype(jnp.float32)
     mean = rewards.mean()
     baseline = jnp.where(count == 0, mean, .9 * baseline + .1 * mean)
     grads = jax.grad(_loss)(params, controller, genomes, rewards - baseline)
@@ -119,13 +153,15 @@ def _ours(controller: base.Controller, batch_size: int, num_seeds: int,
     params = optax.apply_updates(params, steps)
     return (key, params, moments, baseline, count + 1), mean
 
-  def many(state):
-    return jax.lax.scan(update, state, None, updates)
+  def many(states):
+    return jax.lax.map(
+        lambda state: jax.lax.scan(update, state, None, updates), states,
+        batch_size=chunk)
 
   state = jax.jit(jax.vmap(start))(
       jax.random.split(jax.random.key(0), num_seeds))
   began = time.perf_counter()
-  compiled = jax.jit(jax.vmap(many), donate_argnums=0).lower(state).compile()
+  compiled = jax.jit(many, donate_argnums=0).lower(state).compile()
   compile_seconds = time.perf_counter() - began
   params = sum(p[0].size for p in jax.tree.leaves(state[1]))
 
@@ -139,7 +175,8 @@ def _ours(controller: base.Controller, batch_size: int, num_seeds: int,
       seconds.append(time.perf_counter() - began)
     return seconds
 
-  return run, {'params': params, 'compile_seconds': round(compile_seconds, 1)}
+  return run, num_seeds * updates, {
+      'params': params, 'compile_seconds': round(compile_seconds, 1)}
 
 
 def _loss(params, controller, genomes, advantages):

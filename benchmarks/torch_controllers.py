@@ -83,11 +83,50 @@ class Sequence(nn.Module):
     return torch.stack(chosen, 1), log_prob
 
 
+class Chain(nn.Module):
+  """The controller of NAS-RL with anchor points."""
+
+  def __init__(self, depth=20, sizes=(4, 4, 4), hidden=35, layers=2):
+    super().__init__()
+    self.depth, self.hidden = depth, hidden
+    self.lstm = Lstm(hidden, hidden, layers)
+    self.heads = nn.ModuleList([nn.Linear(hidden, size) for size in sizes])
+    self.embeddings = nn.ModuleList(
+        [nn.Embedding(size, hidden) for size in sizes])
+    self.previous = nn.Linear(hidden, hidden, bias=False)
+    self.current = nn.Linear(hidden, hidden, bias=False)
+    self.v = nn.Linear(hidden, 1, bias=False)
+    self.sources = nn.Parameter(torch.randn(depth, hidden))
+
+  def forward(self, batch):
+    state = self.lstm.start(batch)
+    x, log_prob, chosen, keys = state[0][0], 0., [], []
+    for layer in range(self.depth):
+      for head, embedding in zip(self.heads, self.embeddings):
+        h, state = self.lstm(x, state)
+        token, chosen_log_prob = _draw(head(h))
+        log_prob = log_prob + chosen_log_prob
+        x = embedding(token)
+        chosen.append(token)
+      h, state = self.lstm(x, state)
+      x = torch.zeros(batch, self.hidden)
+      if layer:
+        logits = self.v(torch.tanh(
+            torch.stack(keys, 1) + self.current(h)[:, None]))[..., 0]
+        bits = torch.bernoulli(torch.sigmoid(logits.detach()))
+        log_prob = log_prob - functional.binary_cross_entropy_with_logits(
+            logits, bits, reduction='none').sum(1)
+        x = bits @ self.sources[:layer]
+      keys.append(self.previous(h))
+    return torch.stack(chosen, 1), log_prob
+
+
 def update(request):
   """One update by REINFORCE on the number of ones."""
+  torch.set_num_threads(request['threads'])
   torch.manual_seed(0)
-  model = (Tokens() if request['controller'] == 'autodl' else
-           Sequence(request['sizes']))
+  model = {'autodl': Tokens, 'nasnet': Sequence, 'nas_rl': Chain}[
+      request['controller']](**request['arguments'])
   optimizer = torch.optim.Adam(model.parameters(), 1e-3)
   baseline = None
 

@@ -222,8 +222,3 @@ def _states_backward(residuals, grad):
 
 
 _states.defvjp(_states_forward, _states_backward)
-
-
-def _before(x):
-  """Of each step of [T, H], the value one step before."""
-  return jnp.concatenate([jnp.zeros_like(x[:1]), x[:-1]])

@@ -42,7 +42,7 @@ def controller(
     temperature: divides them before; None for no division.
     feed_back: whether a step reads what was chosen in the one before (a token
       as one-hot, edges as they are); otherwise all steps read zeros, as the
-      article about the code says.
+      article about the code says, and choices do not depend on each other.
 
   Raises:
     ValueError: a size that is not positive.
