@@ -66,9 +66,7 @@ class Settings(search_on_images.Settings):
 
   def __post_init__(self):
     super().__post_init__()
-    if self.reward not in REWARDS:
-      raise ValueError(f'reward is {self.reward!r}, expected one of '
-                       f'{", ".join(REWARDS)}')
+    problem.check_one_of(self, 'reward', REWARDS)
 
 
 def main(workdir: pathlib.Path, settings: Settings):

@@ -19,7 +19,6 @@ import numpy as np
 from experiments import flags
 from nas_jax import autodl_demo
 from nas_jax import base
-from nas_jax import pages
 from nas_jax import records
 from nas_jax import report
 from nas_jax import search

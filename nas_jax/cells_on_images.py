@@ -71,9 +71,7 @@ class Settings(problem.Settings):
     if self.final_batch_size % self.num_devices:
       raise ValueError(f'final_batch_size {self.final_batch_size} is not a '
                        f'multiple of num_devices {self.num_devices}')
-    if self.operations not in OPERATIONS:
-      raise ValueError(f'operations is {self.operations!r}, expected one of '
-                       f'{", ".join(OPERATIONS)}')
+    problem.check_one_of(self, 'operations', OPERATIONS)
     if self.combinations not in COMBINATIONS:
       raise ValueError(f'combinations is {self.combinations!r}, expected '
                        f'{" or ".join(COMBINATIONS)}')

@@ -3,7 +3,7 @@
 The comment on a field is the help of its flag (experiments/flags.py).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 import dataclasses
 from typing import NamedTuple
 
@@ -30,8 +30,8 @@ class Problem(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
-  """What every search on images depends on."""
+class DataSettings:
+  """On which images, and how."""
   scale: str = 'paper'  # what the flags are that are not set
   dataset: str = 'digits'  # digits, cifar10, npz:PATH, folder:PATH, ...
   data_dir: str | None = None  # folder of the files of the data set
@@ -40,15 +40,23 @@ class Settings:
   max_train: int | None = None  # use at most so many training images
   image_size: int | None = None  # resize images to so many pixels
   execution: str = 'auto'  # whole, blocks or auto, see docs/architecture.md
+
+  def __post_init__(self):
+    classify.check_execution(self.execution)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(DataSettings):
+  """What every search on images depends on."""
   num_devices: int = 1  # children at a time; a batch of the result is split
   num_children: int = 20000  # architectures to evaluate
   children_per_round: int = 1  # asked for and evaluated together
   num_finalists: int = 1  # retrained to choose the result among them
 
   def __post_init__(self):
+    super().__post_init__()
     check_least(self, 1, 'num_devices', 'num_children', 'children_per_round',
                 'num_finalists')
-    classify.check_execution(self.execution)
     if self.execution == 'blocks' and self.num_devices > 1:
       raise ValueError('execution blocks runs on one device, but num_devices '
                        f'is {self.num_devices}; choose whole')
@@ -62,7 +70,7 @@ class Settings:
           f'{self.children_per_round} are trained at a time')
 
 
-def load(settings: Settings) -> image_data.ImageData:
+def load(settings: DataSettings) -> image_data.ImageData:
   """The data set.
 
   Raises:
@@ -102,12 +110,20 @@ def example(problem: Problem) -> base.Genotype:
       [0] * len(problem.space.choices))
 
 
-def check_least(settings: Settings, least: int, *names: str) -> None:
+def check_least(settings: DataSettings, least: int, *names: str) -> None:
   """Raises ValueError where a setting is less."""
   for name in names:
     value = getattr(settings, name)
     if value is not None and value < least:
       raise ValueError(f'{name} is {value}, expected at least {least}')
+
+
+def check_one_of(settings: DataSettings, name: str, choices: Iterable[str]
+                 ) -> None:
+  """Raises ValueError where a setting is none of the choices."""
+  if getattr(settings, name) not in choices:
+    raise ValueError(f'{name} is {getattr(settings, name)!r}, expected one of '
+                     f'{", ".join(choices)}')
 
 
 def integers(name: str, text: str) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ trained by a recipe with a few of its fields as settings. The comment on a
 field is the help of its flag (experiments/flags.py).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 from typing import Any
 

@@ -28,6 +28,7 @@ from nas_jax import base
 from nas_jax import cost
 from nas_jax import pages
 from nas_jax import plot
+from nas_jax import problem
 from nas_jax import progress
 from nas_jax import records
 from nas_jax import rewards
@@ -59,16 +60,9 @@ _ROUND = 4  # blocks whose programs compile while others of them train
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(problem.DataSettings):
   """What the study depends on."""
-  scale: str = 'paper'  # what the flags are that are not set
-  dataset: str = 'digits'  # digits, cifar10, npz:PATH, folder:PATH, ...
-  data_dir: str | None = None  # folder of the files of the data set
-  seed: int = 0  # of everything
   validation_fraction: float = 0.2  # of the training images
-  max_train: int | None = None  # use at most so many training images
-  image_size: int | None = None  # resize images to so many pixels
-  execution: str = 'auto'  # whole, blocks or auto, see docs/architecture.md
   num_blocks: int = 100  # different ones
   max_index: int = 23  # of the terminal layer of a block at the latest
   rules: str = 'ordered'  # what layers may read: ordered, unordered, distinct
@@ -84,6 +78,7 @@ class Settings:
   num_resamples: int = 2000  # of the blocks, for the intervals
 
   def __post_init__(self):
+    super().__post_init__()
     if self.num_blocks < 3:
       raise ValueError(f'num_blocks is {self.num_blocks}, expected at least 3: '
                        'ranks of fewer say nothing')
@@ -103,10 +98,7 @@ def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
   """
   load = list(os.getloadavg())
   space = block.space(max_index=settings.max_index, rules=settings.rules)
-  data = image_data.load(
-      settings.dataset, settings.data_dir, seed=settings.seed,
-      validation_fraction=settings.validation_fraction,
-      max_train=settings.max_train, image_size=settings.image_size)
+  data = problem.load(settings)
   early, long = make_recipes(settings)
   for name, recipe in (('batch_size', early), ('long_batch_size', long)):
     if recipe.batch_size > len(data.train.labels):
