@@ -122,7 +122,8 @@ def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
              for k in (*PREDICTORS, 'final')}
   study = workdirs.header('early_stop_study', settings.dataset, settings) | {
       'command': workdirs.command(), 'load_before': load,
-      'load_after': list(os.getloadavg()), 'flags': dataclasses.asdict(settings),
+      'load_after': list(os.getloadavg()),
+      'flags': dataclasses.asdict(settings),
       'num_train': len(data.train.labels),
       'num_validation': len(data.validation.labels),
       'num_test': len(data.test.labels),

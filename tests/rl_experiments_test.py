@@ -81,8 +81,8 @@ def test_paper_scales_are_the_published_settings():
   assert nas.children_per_round // nas.num_replicas == 8
   layout = nas_rl.layout_of(nas)
   assert layout == chain.layout()
-  assert [int(chain.depth_index(layout, n)) for n in (0, 1599, 1600, 12799)] == [
-      0, 0, 1, 7]
+  depths = [chain.depth_index(layout, n) for n in (0, 1599, 1600, 12799)]
+  assert [int(d) for d in depths] == [0, 0, 1, 7]
   block = block_qnn.Settings(**block_qnn.PAPER)
   assert block.num_children // block.children_per_round == 178
   assert q_learning.scaled_schedule(178) == q_learning.PAPER_SCHEDULE

@@ -101,7 +101,7 @@ def test_a_family_without_knobs_says_so():
 
 def test_integers():
   assert problem.integers('sizes', '1,3, 5') == (1, 3, 5)
-  with pytest.raises(ValueError, match="sizes is '1,x', expected whole numbers"):
+  with pytest.raises(ValueError, match="sizes is '1,x', expected whole num"):
     problem.integers('sizes', '1,x')
 
 

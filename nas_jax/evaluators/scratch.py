@@ -85,8 +85,9 @@ def scratch(
   """Trains every child on the training split, scores it on validation.
 
   A child that diverges, does not fit in memory, cannot be built or has a
-  reward that is not finite gets the floor and failed = 1. Equal genotypes are trained once. While one child
-  trains, the next ones of the round compile in background threads.
+  reward that is not finite gets the floor and failed = 1. Equal genotypes are
+  trained once. While one child trains, the next ones of the round compile in
+  background threads.
 
   Args:
     build: genotype -> network; a ValueError means it cannot be built.

@@ -58,6 +58,10 @@ def _evaluator(data, build=None, recipe=_RECIPE, **kwargs):
       **{'seed': 0, **kwargs})
 
 
+def _floor(reward):
+  return scratch.Scoring(floor=reward)
+
+
 def _evaluate(evaluator, *genomes, key=_KEY):
   evaluation, _ = evaluator.evaluate(
       key, evaluator.init(key),
@@ -188,7 +192,7 @@ def test_a_diverged_child_gets_the_floor(data, tmp_path):
   recipe = dataclasses.replace(_RECIPE, learning_rate=1e20, epochs=3)
   cache = tmp_path / 'children.jsonl'
   evaluation = _evaluate(
-      _evaluator(data, recipe=recipe, scoring=scratch.Scoring(floor=-2.), cache=cache), _CONV)
+      _evaluator(data, recipe=recipe, scoring=_floor(-2.), cache=cache), _CONV)
   assert evaluation.rewards.tolist() == [-2.]
   _assert_failed(evaluation, [1.])
   assert evaluation.metrics['validation_accuracy'][0] == 0
@@ -202,7 +206,8 @@ def test_a_child_that_cannot_be_built_gets_the_floor(data, tmp_path):
       raise ValueError('no pools today')
   cache = tmp_path / 'children.jsonl'
   evaluation = _evaluate(_evaluator(
-      data, _Build(data, refuse), scoring=scratch.Scoring(floor=-1.), cache=cache), _POOL, _CONV)
+      data, _Build(data, refuse), scoring=_floor(-1.), cache=cache), _POOL,
+      _CONV)
   assert evaluation.rewards[0] == -1 and evaluation.rewards[1] > 0
   _assert_failed(evaluation, [1., 0.])
   assert [c['error'] for c in records.read(cache)] == [
@@ -236,7 +241,8 @@ def test_a_child_that_does_not_fit_in_memory_gets_the_floor(
   monkeypatch.setattr(fit, 'fit', fit_)
   cache = tmp_path / 'children.jsonl'
   evaluation = _evaluate(_evaluator(
-      data, _Build(data, fail), scoring=scratch.Scoring(floor=-1.), cache=cache), _POOL, _CONV)
+      data, _Build(data, fail), scoring=_floor(-1.), cache=cache), _POOL,
+      _CONV)
   assert evaluation.rewards[0] == -1 and evaluation.rewards[1] > 0
   _assert_failed(evaluation, [1., 0.])
   text = records.read(cache)[0]['error']
@@ -266,7 +272,7 @@ def test_failed_children_do_not_stop_a_search(data):
   def refuse(operations):
     if operations[0] == 'conv_1x1':
       raise ValueError('no')
-  evaluator = _evaluator(data, _Build(data, refuse), scoring=scratch.Scoring(floor=-1.))
+  evaluator = _evaluator(data, _Build(data, refuse), scoring=_floor(-1.))
   state, history = search.run(
       _KEY, random_search.random_search(_SPACE, batch_size=4), evaluator,
       num_rounds=3, genotype=_SPACE.genotype)
