@@ -39,15 +39,16 @@ _FLOOR = -1e3
 SMOKE = dict(
     dataset='digits', recipe='autodl_standardised',
     final_recipe='autodl_standardised', num_children=16, children_per_round=4,
-    num_nodes=4, epochs=3, batch_size=64, features=16, num_cells=1, max_train=None, folds=0,
-    controller_learning_rate=.01, advantage='linear', final_epochs=12,
+    num_nodes=4, epochs=3, batch_size=64, features=16, num_cells=1,
+    max_train=None, folds=0, controller_learning_rate=.01, advantage='linear',
+    final_epochs=12,
     final_batch_size=64, final_features=16, final_num_cells=1)
 SMALL = dict(
     dataset='digits', recipe='autodl_standardised',
     final_recipe='autodl_standardised', num_children=200, num_nodes=10,
-    epochs=5, features=32, num_cells=1, max_train=None, folds=0, controller_learning_rate=.01,
-    advantage='linear', final_epochs=60, final_features=32, final_num_cells=2,
-    num_finalists=3)
+    epochs=5, features=32, num_cells=1, max_train=None, folds=0,
+    controller_learning_rate=.01, advantage='linear', final_epochs=60,
+    final_features=32, final_num_cells=2, num_finalists=3)
 # The defaults of the settings are the published ones.
 PAPER = dict(dataset='cifar10')
 SCALES = dict(smoke=SMOKE, small=SMALL, paper=PAPER)
