@@ -57,7 +57,11 @@ def main() -> None:
   parser.add_argument('--torch', default='torch==2.13.0',
                       help='requirement of pip; empty to leave PyTorch out')
   parser.add_argument('--output', help='JSON file of the results')
+  parser.add_argument('--devices', type=int, default=1,
+                      help='virtual devices that share the seeds')
   args = parser.parse_args()
+  if args.devices > 1:
+    jax.config.update('jax_num_cpu_devices', args.devices)
 
   load = os.getloadavg()
   cases = {name: case for name, case in _cases().items()
@@ -74,7 +78,7 @@ def main() -> None:
     if name == 'autodl':
       chunks[f'{name}, {args.demo_seeds} seeds'] = (args.demo_seeds,) * 2
     for label, (count, chunk) in chunks.items():
-      add(label, *_ours(case, count, chunk, args.updates))
+      add(label, *_ours(case, count, chunk, args.updates, args.devices))
     for threads in {1, os.cpu_count()} if args.torch else ():
       process = torch_process.Process(
           torch_process.python(args.torch), {
@@ -131,7 +135,8 @@ def _rows(seconds, per_call, details):
   return rows
 
 
-def _ours(case: _Case, num_seeds: int, chunk: int, updates: int):
+def _ours(case: _Case, num_seeds: int, chunk: int, updates: int,
+          num_devices: int):
   """A function of a number of repeats, updates per call, what to say of it."""
   optimizer = optax.adam(1e-3)
   controller = case.controller
@@ -160,10 +165,15 @@ def _ours(case: _Case, num_seeds: int, chunk: int, updates: int):
 
   state = jax.jit(jax.vmap(start))(
       jax.random.split(jax.random.key(0), num_seeds))
+  compiled = jax.jit(many, donate_argnums=0)
+  if num_devices > 1:
+    state = jax.tree.map(
+        lambda x: x.reshape(num_devices, -1, *x.shape[1:]), state)
+    compiled = jax.pmap(many, donate_argnums=0)
   began = time.perf_counter()
-  compiled = jax.jit(many, donate_argnums=0).lower(state).compile()
+  compiled = compiled.lower(state).compile()
   compile_seconds = time.perf_counter() - began
-  params = sum(p[0].size for p in jax.tree.leaves(state[1]))
+  params = sum(p.size for p in jax.tree.leaves(state[1])) // num_seeds
 
   def run(repeats):
     nonlocal state
