@@ -61,25 +61,38 @@ class Tokens(nn.Module):
     return torch.stack(chosen, 1), log_prob
 
 
+class Softmaxes(nn.Module):
+  """A softmax and an embedding for each of some choices in a row."""
+
+  def __init__(self, sizes, hidden):
+    super().__init__()
+    self.heads = nn.ModuleList([nn.Linear(hidden, size) for size in sizes])
+    self.embeddings = nn.ModuleList(
+        [nn.Embedding(size, hidden) for size in sizes])
+
+  def forward(self, lstm, x, state):
+    """What is chosen, its log-probability, the next input and state."""
+    log_prob, chosen = 0., []
+    for head, embedding in zip(self.heads, self.embeddings):
+      h, state = lstm(x, state)
+      token, chosen_log_prob = _draw(head(h))
+      log_prob = log_prob + chosen_log_prob
+      x = embedding(token)
+      chosen.append(token)
+    return chosen, log_prob, x, state
+
+
 class Sequence(nn.Module):
   """A softmax and an embedding for each position."""
 
   def __init__(self, sizes, hidden=100, layers=1):
     super().__init__()
     self.lstm = Lstm(hidden, hidden, layers)
-    self.heads = nn.ModuleList([nn.Linear(hidden, size) for size in sizes])
-    self.embeddings = nn.ModuleList(
-        [nn.Embedding(size, hidden) for size in sizes])
+    self.softmaxes = Softmaxes(sizes, hidden)
 
   def forward(self, batch):
     state = self.lstm.start(batch)
-    x, log_prob, chosen = state[0][0], 0., []
-    for head, embedding in zip(self.heads, self.embeddings):
-      h, state = self.lstm(x, state)
-      token, chosen_log_prob = _draw(head(h))
-      log_prob = log_prob + chosen_log_prob
-      x = embedding(token)
-      chosen.append(token)
+    chosen, log_prob, _, _ = self.softmaxes(self.lstm, state[0][0], state)
     return torch.stack(chosen, 1), log_prob
 
 
@@ -90,9 +103,7 @@ class Chain(nn.Module):
     super().__init__()
     self.depth, self.hidden = depth, hidden
     self.lstm = Lstm(hidden, hidden, layers)
-    self.heads = nn.ModuleList([nn.Linear(hidden, size) for size in sizes])
-    self.embeddings = nn.ModuleList(
-        [nn.Embedding(size, hidden) for size in sizes])
+    self.softmaxes = Softmaxes(sizes, hidden)
     self.previous = nn.Linear(hidden, hidden, bias=False)
     self.current = nn.Linear(hidden, hidden, bias=False)
     self.v = nn.Linear(hidden, 1, bias=False)
@@ -102,12 +113,9 @@ class Chain(nn.Module):
     state = self.lstm.start(batch)
     x, log_prob, chosen, keys = state[0][0], 0., [], []
     for layer in range(self.depth):
-      for head, embedding in zip(self.heads, self.embeddings):
-        h, state = self.lstm(x, state)
-        token, chosen_log_prob = _draw(head(h))
-        log_prob = log_prob + chosen_log_prob
-        x = embedding(token)
-        chosen.append(token)
+      tokens, chosen_log_prob, x, state = self.softmaxes(self.lstm, x, state)
+      log_prob = log_prob + chosen_log_prob
+      chosen += tokens
       h, state = self.lstm(x, state)
       x = torch.zeros(batch, self.hidden)
       if layer:

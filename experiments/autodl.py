@@ -20,6 +20,7 @@ import dataclasses
 import pathlib
 
 from experiments import flags
+from nas_jax import checks
 from nas_jax import problem
 from nas_jax import search_on_images
 from nas_jax import workflow
@@ -73,7 +74,7 @@ class Settings(search_on_images.Settings):
 
   def __post_init__(self):
     super().__post_init__()
-    problem.check_one_of(self, 'reward', REWARDS)
+    checks.one_of('reward', self.reward, REWARDS)
 
 
 def main(workdir: pathlib.Path, settings: Settings):

@@ -18,6 +18,7 @@ import dataclasses
 import pathlib
 
 from experiments import flags
+from nas_jax import checks
 from nas_jax import cost
 from nas_jax import problem
 from nas_jax import rewards
@@ -66,7 +67,7 @@ class Settings(search_on_images.Settings):
 
   def __post_init__(self):
     super().__post_init__()
-    problem.check_one_of(self, 'reward', REWARDS)
+    checks.one_of('reward', self.reward, REWARDS)
 
 
 def main(workdir: pathlib.Path, settings: Settings):

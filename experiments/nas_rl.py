@@ -20,6 +20,7 @@ import pathlib
 import numpy as np
 
 from experiments import flags
+from nas_jax import checks
 from nas_jax import problem
 from nas_jax import rewards
 from nas_jax import search_on_images
@@ -71,8 +72,8 @@ class Settings(search_on_images.Settings):
 
   def __post_init__(self):
     super().__post_init__()
-    problem.check_least(self, 1, 'num_replicas', 'num_shards', 'first_depth',
-                        'depth_step', 'children_per_depth')
+    checks.at_least(self, 1, 'num_replicas', 'num_shards', 'first_depth',
+                    'depth_step', 'children_per_depth')
     if self.children_per_round % self.num_replicas:
       raise ValueError(
           f'children_per_round {self.children_per_round} is not a multiple of '

@@ -19,6 +19,7 @@ import numpy as np
 from experiments import flags
 from nas_jax import autodl_demo
 from nas_jax import base
+from nas_jax import checks
 from nas_jax import records
 from nas_jax import report
 from nas_jax import search
@@ -62,10 +63,8 @@ class Settings:
   learning_rate: float | None = None  # of all but evolution; unset: its own
 
   def __post_init__(self):
-    for name, known in (('task', TASKS), ('strategy', STRATEGIES)):
-      if getattr(self, name) not in known:
-        raise ValueError(f'{name} is {getattr(self, name)!r}, expected one of '
-                         f'{", ".join(filter(None, known))}')
+    checks.one_of('task', self.task, TASKS)
+    checks.one_of('strategy', self.strategy, STRATEGIES)
     if self.is_demo and self.strategy:
       raise ValueError(f'strategy is {self.strategy!r}, but the task '
                        'number_of_ones has its own: leave it unset')

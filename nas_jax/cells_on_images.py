@@ -8,6 +8,7 @@ import dataclasses
 from typing import Any
 
 from nas_jax import base
+from nas_jax import checks
 from nas_jax import finals
 from nas_jax import parallel
 from nas_jax import problem
@@ -63,15 +64,15 @@ class Settings(problem.Settings):
 
   def __post_init__(self):
     super().__post_init__()
-    problem.check_least(
+    checks.at_least(
         self, 1, 'final_num_cells', 'final_epochs', 'final_batch_size',
         'num_nodes', 'num_cells', 'epochs', 'batch_size')
-    problem.check_least(self, 0, 'num_reductions', 'crop_padding')
-    problem.check_least(self, _LEAST_FEATURES, 'features', 'final_features')
+    checks.at_least(self, 0, 'num_reductions', 'crop_padding')
+    checks.at_least(self, _LEAST_FEATURES, 'features', 'final_features')
     if self.final_batch_size % self.num_devices:
       raise ValueError(f'final_batch_size {self.final_batch_size} is not a '
                        f'multiple of num_devices {self.num_devices}')
-    problem.check_one_of(self, 'operations', OPERATIONS)
+    checks.one_of('operations', self.operations, OPERATIONS)
     if self.combinations not in COMBINATIONS:
       raise ValueError(f'combinations is {self.combinations!r}, expected '
                        f'{" or ".join(COMBINATIONS)}')

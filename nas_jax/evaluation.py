@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from nas_jax import checks
 from nas_jax import pages
 from nas_jax import records
 from nas_jax import statistics
@@ -46,8 +47,7 @@ def evaluate(
     ValueError: no finished training, networks or data that do not fit
       together, an unknown split.
   """
-  if split not in SPLITS:
-    raise ValueError(f'split is {split!r}, expected one of {", ".join(SPLITS)}')
+  checks.one_of('split', split, SPLITS)
   folders = [member for workdir in workdirs
              for member in trained.members(workdir)]
   if not folders:

@@ -45,6 +45,28 @@ class Outcome(NamedTuple):
   seconds: float  # compiling and training, those of earlier runs included
 
 
+def check_recipe(recipe: recipes.Recipe, data: image_data.ImageData,
+                 num_images: int, prefix: str = '') -> None:
+  """That images suffice for a recipe.
+
+  Args:
+    recipe: settings.
+    data: the data set.
+    num_images: how many of it are trained on.
+    prefix: of the names of the settings in messages.
+
+  Raises:
+    ValueError: a batch larger than the data, or a square larger than images.
+  """
+  if recipe.batch_size > num_images:
+    raise ValueError(f'{prefix}batch_size is {recipe.batch_size}, but '
+                     f'{data.name} has {num_images} training images')
+  smallest = min(data.train.images.shape[1:3])
+  if recipe.cutout_length > smallest:
+    raise ValueError(f'{prefix}cutout_length is {recipe.cutout_length}, but '
+                     f'images have {smallest} pixels')
+
+
 def train(folder: pathlib.Path, job: Job, split: image_data.Split, label: str
           ) -> Outcome:
   """Trains to the end; the same call resumes.

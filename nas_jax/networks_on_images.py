@@ -10,6 +10,7 @@ from typing import Any
 from absl import logging
 import jax
 
+from nas_jax import checks
 from nas_jax import finals
 from nas_jax import parallel
 from nas_jax import trained
@@ -51,14 +52,10 @@ class Settings(recipes.Overrides):
       raise ValueError(
           '--architecture is not set: name a published one such as DARTS_V2, a '
           'genotype.json, or the workdir of a search')
-    for name in ('num_seeds', 'num_devices', 'features', 'num_cells'):
-      value = getattr(self, name)
-      if value is not None and value < 1:
-        raise ValueError(f'{name} is {value}, expected at least 1')
+    checks.at_least(self, 1, 'num_seeds', 'num_devices', 'features',
+                    'num_cells')
     classify.check_execution(self.execution)
-    if self.compute_dtype not in _DTYPES:
-      raise ValueError(f'compute_dtype is {self.compute_dtype!r}, expected one '
-                       f'of {", ".join(filter(None, _DTYPES))}')
+    checks.one_of('compute_dtype', self.compute_dtype, _DTYPES)
     if self.patience is not None:
       raise ValueError(
           f'patience is {self.patience}, but all images except those of the '
@@ -108,12 +105,7 @@ def recipe_of(settings: Settings, preset: presets.Preset,
       recipe.eval_batch_size, len(data.test.labels))
   found = recipes.override(
       recipes.override(recipe, recipes.Overrides(**changes)), settings)
-  if found.batch_size > total:
-    raise ValueError(f'batch_size is {found.batch_size}, but '
-                     f'{settings.dataset} has {total} training images')
-  if found.cutout_length > size:
-    raise ValueError(f'cutout_length is {found.cutout_length}, but images have '
-                     f'{size} pixels')
+  finals.check_recipe(found, data, total)
   return found
 
 
@@ -148,19 +140,7 @@ def job_of(settings: Settings, preset: presets.Preset,
   features, num_cells = sizes_of(settings, preset)
   if settings.compute_dtype not in (None, 'float32'):
     style['dtype'] = settings.compute_dtype
-  axis = {'axis_name': parallel.BATCH_AXIS} if (
-      settings.sync_batch_norm and num_devices > 1) else {}
-  try:
-    net = zoo.build(
-        preset, settings.network, image_shape=task.image_shape,
-        num_classes=data.num_classes, features=features, num_cells=num_cells,
-        auxiliary=recipe.auxiliary_weight > 0,
-        drop_path_keep=recipe.drop_path_keep,
-        dropout_keep=recipe.dropout_keep, **style, **axis)
-  except ValueError as e:
-    raise ValueError(f'cannot build {settings.architecture}: {e}') from e
-  if recipe.drop_path_uniform:
-    net = _drop_alike(net)
+  net = network_of(settings, preset, data, recipe, **style)
   config = trained.describe(
       preset, data, task, network=settings.network, features=features,
       num_cells=num_cells, style=style, seed=settings.seed,
@@ -170,6 +150,36 @@ def job_of(settings: Settings, preset: presets.Preset,
             f'{recipe.batch_size}, or --compute_dtype=bfloat16')
   return finals.Job(net, recipe, task, config, settings.seed,
                     settings.execution, num_devices, advice)
+
+
+def network_of(
+    settings: Settings, preset: presets.Preset, data: image_data.ImageData,
+    recipe: recipes.Recipe, **style: Any) -> graph.Graph:
+  """The network of an architecture, with what its recipe asks for.
+
+  Args:
+    settings: of the run.
+    preset: family and genotype.
+    data: the data set.
+    recipe: of `recipe_of`.
+    **style: fields of `ops.Style` that differ from the family's.
+
+  Raises:
+    ValueError: what the family cannot build.
+  """
+  features, num_cells = sizes_of(settings, preset)
+  if settings.sync_batch_norm and devices_of(settings) > 1:
+    style['axis_name'] = parallel.BATCH_AXIS
+  try:
+    net = zoo.build(
+        preset, settings.network, image_shape=data.train.images.shape[1:],
+        num_classes=data.num_classes, features=features, num_cells=num_cells,
+        auxiliary=recipe.auxiliary_weight > 0,
+        drop_path_keep=recipe.drop_path_keep,
+        dropout_keep=recipe.dropout_keep, **style)
+  except ValueError as e:
+    raise ValueError(f'cannot build {settings.architecture}: {e}') from e
+  return _drop_alike(net) if recipe.drop_path_uniform else net
 
 
 def sizes_of(settings: Settings, preset: presets.Preset

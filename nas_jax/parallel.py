@@ -4,7 +4,7 @@ References:
   jax.pmap: one program per device, `axis_name` names the collective axis.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -86,17 +86,8 @@ def pmap_genomes(
           lambda genome: fn(shared, genome), genomes),
       in_axes=(None, 0), devices=local_devices(num_devices))
 
-  def run(shared, genomes):
-    size = genomes.shape[0]
-    rows = -(-size // num_devices)
-    # The last rows repeat the first genomes; their results are cut off.
-    padded = jnp.resize(genomes, (rows * num_devices, *genomes.shape[1:]))
-    results = mapped(
-        shared, padded.reshape(num_devices, rows, *genomes.shape[1:]))
-    return jax.tree.map(
-        lambda x: x.reshape(-1, *x.shape[2:])[:size], results)
-
-  return run
+  return lambda shared, genomes: _spread(
+      lambda rows: mapped(shared, rows), [genomes], num_devices)
 
 
 def pmap_rows(
@@ -116,17 +107,7 @@ def pmap_rows(
   """
   mapped = jax.pmap(jax.vmap(fn), devices=local_devices(num_devices))
 
-  def run(*args):
-    size = args[0].shape[0]
-    rows = -(-size // num_devices)
-    # The last rows repeat the first ones; their results are cut off.
-    results = mapped(*(
-        jnp.resize(x, (rows * num_devices, *x.shape[1:])).reshape(
-            num_devices, rows, *x.shape[1:]) for x in args))
-    return jax.tree.map(
-        lambda x: x.reshape(-1, *x.shape[2:])[:size], results)
-
-  return run
+  return lambda *args: _spread(mapped, args, num_devices)
 
 
 def local_devices(num_devices: int) -> list[jax.Device]:
@@ -170,3 +151,15 @@ def gather(tree: Any) -> Any:
   return jax.tree.map(
       lambda x: np.concatenate(
           multihost_utils.process_allgather(x, tiled=False)), tree)
+
+
+def _spread(mapped: Callable[..., Any], arrays: Sequence[Array],
+            num_devices: int) -> Any:
+  """Calls with [D, rows / D, ...] of arrays with a leading axis of rows."""
+  size = arrays[0].shape[0]
+  rows = -(-size // num_devices)
+  # The last rows repeat the first ones; their results are cut off.
+  results = mapped(*(
+      jnp.resize(x, (rows * num_devices, *x.shape[1:])).reshape(
+          num_devices, rows, *x.shape[1:]) for x in arrays))
+  return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:size], results)

@@ -61,8 +61,7 @@ def search_curve(
     x = sx(np.arange(1, budget + 1))
     band = statistics.best_of_n_quantiles(others, budget)
     y = sy(np.maximum(band, ylim[0]))
-    area = _line(np.r_[x, x[::-1]], np.r_[y[:, 0], y[::-1, 2]])
-    lines += [svg.tag('path', cls='band', d=area + 'z'),
+    lines += [_area('band', x, y[:, 0], y[:, 2]),
               svg.tag('path', cls='b', d=_line(x, y[:, 1]))]
     ends.append((y[-1, 1], band[-1, 1], 'random'))
     legend += [('b', 'random search, median'), ('band', '10 % to 90 %'),
@@ -151,12 +150,7 @@ def reward_curve(curve: Mapping[str, Any]) -> str:
   legend = [('a', curve['label']), ('aband', 'least to greatest seed')]
   below = []  # A second line of the legend.
 
-  def band(cls, x, least, most):
-    x, least, most = sx(x), sy(least), sy(most)
-    return svg.tag('path', cls=cls, d=_line(
-        np.r_[x, x[::-1]], np.r_[least, most[::-1]]) + 'z')
-
-  parts.append(band('aband', rounds, curve['low'], curve['high']))
+  parts.append(_area('aband', sx(rounds), sy(curve['low']), sy(curve['high'])))
   if 'random' in curve:
     legend.append(('s2', 'random search'))
     parts.append(svg.tag('path', cls='s2', d=_line(
@@ -168,8 +162,8 @@ def reward_curve(curve: Mapping[str, Any]) -> str:
   if reference:
     below += [('b', f'{reference["label"]}, mean'),
               ('band', 'its least to greatest seed')]
-    parts += [band('band', reference['rounds'], reference['low'],
-                   reference['high']),
+    parts += [_area('band', sx(reference['rounds']), sy(reference['low']),
+                    sy(reference['high'])),
               svg.tag('path', cls='b', d=_line(
                   sx(reference['rounds']), sy(reference['mean'])))]
   parts.append(svg.tag('path', cls='a', d=_line(sx(rounds), sy(mean))))
@@ -215,8 +209,7 @@ def panels(
     parts += _axes(box, xlim, ylim, (sx, sy), xlabel, panel.title)
     for (mean, low, high), line, band in zip(
         curves, ('a', 'b'), ('aband', 'band')):
-      area = _line(np.r_[x, x[::-1]], np.r_[sy(low), sy(high)[::-1]])
-      parts += [svg.tag('path', cls=band, d=area + 'z'),
+      parts += [_area(band, x, sy(low), sy(high)),
                 svg.tag('path', cls=line, d=_line(x, sy(mean)))]
   return svg.svg(_WIDTH, 50 + -(-len(found) // 2) * height, parts,
                  f'{labels[0]} and {labels[1]} against the {xlabel}')
@@ -307,6 +300,12 @@ def _legend(x, entries, y=14) -> list[str]:
     parts += [svg.marks(style, shape, [x], y), svg.text(x + 28, y + 4, text)]
     x += 50 + 6.4 * len(text)
   return parts
+
+
+def _area(cls, x, low, high) -> str:
+  """What is between two curves."""
+  return svg.tag('path', cls=cls, d=_line(
+      np.r_[x, x[::-1]], np.r_[low, high[::-1]]) + 'z')
 
 
 def _line(x, y) -> str:

@@ -3,11 +3,12 @@
 The comment on a field is the help of its flag (experiments/flags.py).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 import dataclasses
 from typing import NamedTuple
 
 from nas_jax import base
+from nas_jax import checks
 from nas_jax import finals
 from nas_jax import parallel
 from nas_jax.data import images as image_data
@@ -55,8 +56,8 @@ class Settings(DataSettings):
 
   def __post_init__(self):
     super().__post_init__()
-    check_least(self, 1, 'num_devices', 'num_children', 'children_per_round',
-                'num_finalists')
+    checks.at_least(self, 1, 'num_devices', 'num_children',
+                    'children_per_round', 'num_finalists')
     if self.execution == 'blocks' and self.num_devices > 1:
       raise ValueError('execution blocks runs on one device, but num_devices '
                        f'is {self.num_devices}; choose whole')
@@ -89,41 +90,17 @@ def check(settings: Settings, problem: Problem) -> None:
     ValueError: what does not fit, such as a batch larger than the data.
   """
   parallel.local_devices(settings.num_devices)
-  genotype = example(problem)
+  genotype = example(problem.space)
   problem.child(genotype)
-  data, jobs = problem.data, problem.final_jobs(genotype)
-  num_images, smallest = len(data.train.labels), min(
-      data.train.images.shape[1:3])
-  for prefix, recipe in (
-      ('', problem.child_recipe), *(('final_', job.recipe) for job in jobs)):
-    if recipe.batch_size > num_images:
-      raise ValueError(f'{prefix}batch_size is {recipe.batch_size}, but '
-                       f'{settings.dataset} has {num_images} training images')
-    if recipe.cutout_length > smallest:
-      raise ValueError(f'{prefix}cutout_length is {recipe.cutout_length}, but '
-                       f'images have {smallest} pixels')
+  data = problem.data
+  finals.check_recipe(problem.child_recipe, data, len(data.train.labels))
+  for job in problem.final_jobs(genotype):
+    finals.check_recipe(job.recipe, data, len(data.train.labels), 'final_')
 
 
-def example(problem: Problem) -> base.Genotype:
-  """An architecture of the space, the one of which all choices are first."""
-  return problem.space.genotype(
-      [0] * len(problem.space.choices))
-
-
-def check_least(settings: DataSettings, least: int, *names: str) -> None:
-  """Raises ValueError where a setting is less."""
-  for name in names:
-    value = getattr(settings, name)
-    if value is not None and value < least:
-      raise ValueError(f'{name} is {value}, expected at least {least}')
-
-
-def check_one_of(settings: DataSettings, name: str, choices: Iterable[str]
-                 ) -> None:
-  """Raises ValueError where a setting is none of the choices."""
-  if getattr(settings, name) not in choices:
-    raise ValueError(f'{name} is {getattr(settings, name)!r}, expected one of '
-                     f'{", ".join(choices)}')
+def example(space: base.Space) -> base.Genotype:
+  """The architecture of a space of which all choices are first."""
+  return space.genotype([0] * len(space.choices))
 
 
 def integers(name: str, text: str) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import dataclasses
 from typing import Any
 
 from nas_jax import base
+from nas_jax import checks
 from nas_jax import finals
 from nas_jax import networks_on_images
 from nas_jax import problem
@@ -44,7 +45,7 @@ class Settings(problem.Settings):
     super().__post_init__()
     for prefix in ('', 'final_'):
       recipes.load(getattr(self, f'{prefix}recipe'))
-      problem.check_least(self, 1, *(
+      checks.at_least(self, 1, *(
           f'{prefix}{name}' for name in (
               'epochs', 'batch_size', 'features', 'num_cells')))
 
@@ -74,9 +75,12 @@ def make(
   child_settings = _training(settings, '', 1)
   final_settings = _training(settings, 'final_', settings.num_devices)
 
+  child_recipe = networks_on_images.recipe_of(
+      child_settings, presets.Preset(family, problem.example(space)), data)
+
   def child(genotype: base.Genotype) -> graph.Graph:
-    return networks_on_images.job_of(
-        child_settings, presets.Preset(family, genotype), data).net
+    return networks_on_images.network_of(
+        child_settings, presets.Preset(family, genotype), data, child_recipe)
 
   def final_jobs(genotype: base.Genotype) -> list[finals.Job]:
     preset = presets.Preset(family, genotype)
@@ -84,11 +88,8 @@ def make(
         dataclasses.replace(final_settings, **fields), preset, data, **style)
             for fields, style in map(_split, final_changes)]
 
-  first = space.genotype([0] * len(space.choices))
   made = problem.Problem(
-      space, data, child, networks_on_images.recipe_of(
-          child_settings, presets.Preset(family, first), data),
-      family, final_jobs, scoring)
+      space, data, child, child_recipe, family, final_jobs, scoring)
   problem.check(settings, made)
   return made
 

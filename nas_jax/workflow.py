@@ -245,28 +245,25 @@ def _finish(folder, history, problem, num_finalists, label):
     raise ValueError(f'all {len(history)} children of {label} failed: '
                      'children.jsonl says why')
   candidates = [
-      (record, number, job)
-      for record in list(ranked.values())[:num_finalists]
-      for number, job in enumerate(problem.final_jobs(
-          genotypes.from_json(record['genotype'])))]
-  (chosen, number, _), selection = candidates[0], 0.
+      (record, job) for record in list(ranked.values())[:num_finalists]
+      for job in problem.final_jobs(genotypes.from_json(record['genotype']))]
+  (chosen, job), selection = candidates[0], 0.
   accuracy = chosen['metrics']['validation_accuracy']
   if len(candidates) > 1:
     scored = []
-    for i, (_, _, job) in enumerate(candidates):
+    for i, (_, candidate) in enumerate(candidates):
       outcome = finals.train(
-          folder / 'finalists' / f'{i:02d}', job, problem.data.train,
+          folder / 'finalists' / f'{i:02d}', candidate, problem.data.train,
           f'{label}: finalist {i + 1}/{len(candidates)}')
       selection += outcome.seconds
       scored.append((outcome.evaluate(problem.data.validation), -i))
     accuracy, index = max(scored)
-    chosen, number, _ = candidates[-index]
+    chosen, job = candidates[-index]
   genotype = genotypes.from_json(chosen['genotype'])
   genotypes.save(folder / 'genotype.json', genotype, problem.family)
   # Trained on all but the test images, and tested once.
   result, spent = finals.train_and_test(
-      folder, problem.final_jobs(genotype)[number], problem.data,
-      f'{label}: retraining')
+      folder, job, problem.data, f'{label}: retraining')
   return {'validation_accuracy': accuracy} | result, {
       'selection': selection, 'retrain': spent}
 

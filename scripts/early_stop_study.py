@@ -26,6 +26,7 @@ from scipy import stats
 from experiments import flags
 from nas_jax import base
 from nas_jax import cost
+from nas_jax import finals
 from nas_jax import pages
 from nas_jax import plot
 from nas_jax import problem
@@ -100,10 +101,8 @@ def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
   space = block.space(max_index=settings.max_index, rules=settings.rules)
   data = problem.load(settings)
   early, long = make_recipes(settings)
-  for name, recipe in (('batch_size', early), ('long_batch_size', long)):
-    if recipe.batch_size > len(data.train.labels):
-      raise ValueError(f'{name} is {recipe.batch_size}, but {settings.dataset} '
-                       f'has {len(data.train.labels)} training images')
+  for prefix, recipe in (('', early), ('long_', long)):
+    finals.check_recipe(recipe, data, len(data.train.labels), prefix)
   workdirs.claim(workdir, 'early_stop_study', dataclasses.asdict(settings))
   workdirs.use_compilation_cache(workdir)
   genomes = sample(jax.random.key(settings.seed), space, settings.num_blocks)

@@ -7,8 +7,8 @@ import pytest
 
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _LAYERS = {
-    'base': 0, 'memory': 0, 'pages': 0, 'records': 0, 'progress': 0,
-    'statistics': 0,
+    'base': 0, 'checks': 0, 'memory': 0, 'pages': 0, 'records': 0,
+    'progress': 0, 'statistics': 0,
     'layout': 0, 'loader': 0, 'svg': 0,
     'rewards': 1, 'parallel': 1, 'checkpoint': 1, 'spaces': 1, 'data': 1,
     'workdir': 1,

@@ -71,7 +71,7 @@ def test_chains_have_neither_features_nor_cells():
   made = search_on_images.make(
       _settings(features=None, num_cells=None, final_features=None,
                 final_num_cells=None), chain.space(_LAYOUT), 'nas_rl')
-  genotype = problem.example(made)
+  genotype = problem.example(made.space)
   assert genotype == (('conv_1x1', (1, 1), 4, ()), ('conv_1x1', (1, 1), 4, ()))
   assert made.child(genotype).nodes[-1].shape == (10,)
 

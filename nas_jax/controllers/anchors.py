@@ -104,7 +104,7 @@ class _Policy(nn.Module):
     states = self.lstm.unroll(
         recurrent.delayed(inputs.reshape(-1, self.hidden_size)))
     states = states.reshape(-1, steps, self.hidden_size)
-    token_logits = self._token_logits(
+    token_logits = recurrent.head(
         states[:, :tokens.shape[1]], self.kernels, self.biases, self.possible)
     bit_logits = None
     if self.layout.skips:
@@ -133,17 +133,7 @@ class _Policy(nn.Module):
     return (state, x, keys), (tokens, bits, token_logits, bit_logits)
 
   def _sample_token(self, carry, now):
-    state, x = carry
-    kernel, bias, embedding, possible, noise = now
-    state, h = self.lstm(state, x)
-    logits = self._token_logits(h, kernel, bias, possible)
-    choice = jnp.argmax(logits + noise).astype(jnp.int32)
-    return (state, recurrent.embed(embedding, choice)), (choice, logits)
-
-  def _token_logits(self, h, kernel, bias, possible):
-    """[..., H] and the heads [..., C, H] to [..., C]."""
-    return recurrent.masked(
-        jnp.einsum('...h,...ch->...c', h, kernel) + bias, possible)
+    return recurrent.choose(self.lstm, carry, now)
 
   def _attention(self, keys, h):
     """The logit of each of D layers j with the key W_prev h_j [D, H]."""
@@ -158,7 +148,7 @@ class _Policy(nn.Module):
 
   def _parts(self, genome):
     """Index of the depth, tokens int32[D, F], bits float32[D, D] or None."""
-    tokens, bits = _positions(self.layout)
+    tokens, bits = self.layout.positions()
     if bits is None:
       return genome[0], genome[tokens], None
     # Where a layer has no bit is the position of another thing.
@@ -167,7 +157,7 @@ class _Policy(nn.Module):
 
   def _flat(self, depth, first, tokens, bits):
     """[D, F] and [D, D] to [L], `first` in front and 0 beyond the depth."""
-    token_positions, bit_positions = _positions(self.layout)
+    token_positions, bit_positions = self.layout.positions()
     parts, positions = [jnp.ravel(tokens)], [token_positions.ravel()]
     if bits is not None:
       rows, columns = np.tril_indices(len(bits), k=-1)
@@ -175,18 +165,7 @@ class _Policy(nn.Module):
       positions.append(bit_positions[rows, columns])
     order = np.argsort(np.concatenate(positions))
     values = jnp.concatenate(parts)[order]
-    ends = jnp.array([self.layout.offset(d + 1) for d in self.layout.depths])
-    inside = np.arange(1, self.layout.length) < ends[depth]
+    end = jnp.asarray(self.layout.ends)[depth]
+    inside = np.arange(1, self.layout.length) < end
     return jnp.concatenate(
         [jnp.asarray(first, values.dtype)[None], jnp.where(inside, values, 0)])
-
-
-def _positions(layout):
-  """Where the genome holds tokens, int[D, F], and bits, int[D, D] or None."""
-  starts = np.array([layout.offset(i + 1) for i in range(layout.max_depth)])
-  tokens = starts[:, None] + np.arange(len(layout.fields))
-  if not layout.skips:
-    return tokens, None
-  earlier = np.tri(layout.max_depth, k=-1, dtype=int)
-  bits = starts[:, None] + len(layout.fields) + np.arange(layout.max_depth)
-  return tokens, bits * earlier

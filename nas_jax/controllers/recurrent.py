@@ -116,6 +116,39 @@ def squash(logits: jax.Array, tanh_constant: float | None,
   return logits
 
 
+def head(h: jax.Array, kernel: jax.Array, bias: jax.Array,
+         possible: jax.Array, tanh_constant: float | None = None,
+         temperature: float | None = None) -> jax.Array:
+  """Logits: h [..., H], kernels [..., C, H], biases [..., C] to [..., C]."""
+  logits = jnp.einsum('...h,...ch->...c', h, kernel) + bias
+  return masked(squash(logits, tanh_constant, temperature), possible)
+
+
+def choose(lstm: Stack, carry: tuple[Carry, jax.Array], now: tuple,
+           tanh_constant: float | None = None,
+           temperature: float | None = None
+           ) -> tuple[tuple[Carry, jax.Array], tuple[jax.Array, jax.Array]]:
+  """One softmax step of sampling, for `nn.scan`.
+
+  Args:
+    lstm: reads the embedding of the choice before.
+    carry: its state, and what it reads, [H].
+    now: kernel [C, H], bias [C], embedding [C, H] and mask of possible
+      choices [C] of the step, and Gumbel noise [C].
+    tanh_constant: see `squash`.
+    temperature: see `squash`.
+
+  Returns:
+    The next carry; the choice, int32[], and the logits, [C].
+  """
+  state, x = carry
+  kernel, bias, embedding, possible, noise = now
+  state, h = lstm(state, x)
+  logits = head(h, kernel, bias, possible, tanh_constant, temperature)
+  choice = jnp.argmax(logits + noise).astype(jnp.int32)
+  return (state, embed(embedding, choice)), (choice, logits)
+
+
 def embed(table: jax.Array, choice: jax.Array) -> jax.Array:
   """The row of each choice: [..., C, H] and int [...] to [..., H].
 

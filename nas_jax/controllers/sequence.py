@@ -92,20 +92,11 @@ class _Policy(nn.Module):
   def score(self, genome):
     inputs = recurrent.embed(self.embeddings, genome)
     states = self.lstm.unroll(recurrent.delayed(inputs))
-    logits = self._logits(
-        states, self.kernels, self.biases, self.possible)
+    logits = recurrent.head(
+        states, self.kernels, self.biases, self.possible, self.tanh_constant,
+        self.temperature)
     return base.Score(*recurrent.categorical(logits, genome))
 
   def _sample_step(self, carry, now):
-    state, x = carry
-    kernel, bias, embedding, possible, noise = now
-    state, h = self.lstm(state, x)
-    logits = self._logits(h, kernel, bias, possible)
-    choice = jnp.argmax(logits + noise).astype(jnp.int32)
-    return (state, recurrent.embed(embedding, choice)), (choice, logits)
-
-  def _logits(self, h, kernel, bias, possible):
-    """[..., H] and the heads [..., C, H] to [..., C]."""
-    logits = jnp.einsum('...h,...ch->...c', h, kernel) + bias
-    logits = recurrent.squash(logits, self.tanh_constant, self.temperature)
-    return recurrent.masked(logits, possible)
+    return recurrent.choose(
+        self.lstm, carry, now, self.tanh_constant, self.temperature)

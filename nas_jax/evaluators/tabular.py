@@ -46,8 +46,7 @@ def tabular(
   elif not np.isfinite(failed_reward):
     raise ValueError(f'failed_reward must be finite, got {failed_reward}')
   table = np.where(bad, failed_reward or 0., values).astype(np.float32)
-  # What one step at each position counts; the last position counts 1.
-  radices = np.cumprod([1, *sizes[:0:-1]])[::-1].astype(np.int32)
+  radices = np.array(discrete.radices(sizes), np.int32)
 
   def evaluate(key, state, proposals):
     del key

@@ -1,6 +1,5 @@
 """Evaluators that cost nothing: for tests and for studying strategies."""
 
-from collections.abc import Sequence
 import math
 
 import jax
@@ -150,7 +149,8 @@ def nk(
         f'numbers, more than {_LARGEST_TABLE}')
   table = jnp.asarray(rng.random(sum(widths)), jnp.float32)
   offsets = np.cumsum([0, *widths[:-1]])
-  radices = np.array([_radices(row) for row in sizes[positions].tolist()])
+  radices = np.array([discrete.radices(row)
+                      for row in sizes[positions].tolist()])
 
   def score(key: base.Key, genomes: base.Genome) -> base.Rewards:
     del key
@@ -177,7 +177,7 @@ def nk_optimum(
   evaluator = nk(space, num_interactions=num_interactions, seed=seed)
   score = jax.jit(lambda genomes: evaluator.evaluate(
       None, (), base.Proposals(genomes))[0].rewards)
-  radices = np.array(_radices(sizes))
+  radices = np.array(discrete.radices(sizes))
   best = (-np.inf, 0)
   for start in range(0, total, 1 << 16):
     numbers = np.arange(start, min(start + (1 << 16), total))
@@ -197,8 +197,3 @@ def _evaluator(score) -> base.Evaluator:
     return base.Evaluation(rewards, metrics), state
 
   return base.Evaluator(lambda key: (), evaluate)
-
-
-def _radices(sizes: Sequence[int]) -> list[int]:
-  """What one step at each position counts; the last position counts 1."""
-  return [math.prod(sizes[i + 1:]) for i in range(len(sizes))]

@@ -58,6 +58,24 @@ class Layout(NamedTuple):
     bits = (layer - 1) * (layer - 2) // 2 if self.skips else 0
     return 1 + (layer - 1) * len(self.fields) + bits
 
+  @property
+  def ends(self) -> np.ndarray:
+    """Where the genome ends, by the index of the depth: int32[depths]."""
+    return np.array([self.offset(d + 1) for d in self.depths], np.int32)
+
+  def positions(self) -> tuple[np.ndarray, np.ndarray | None]:
+    """Where tokens, int[D, F], and bits, int[D, D], are; None without skips.
+
+    Row i - 1 is of layer i, column j - 1 of the bits says that it reads j;
+    where j is not before i, it is 0.
+    """
+    starts = np.array([self.offset(i + 1) for i in range(self.max_depth)])
+    tokens = starts[:, None] + np.arange(len(self.fields))
+    if not self.skips:
+      return tokens, None
+    bits = starts[:, None] + len(self.fields) + np.arange(self.max_depth)
+    return tokens, np.where(np.tri(self.max_depth, k=-1, dtype=bool), bits, 0)
+
   def size(self, depth: int) -> int:
     """How many networks of that depth there are."""
     bits = depth * (depth - 1) // 2 if self.skips else 0
@@ -132,7 +150,6 @@ def space(layout_: Layout) -> base.Space:
   choices = layout_.choices
   sizes = discrete.sizes_of(choices)
   depths, max_depth = layout_.depths, layout_.max_depth
-  ends = np.array([layout_.offset(d + 1) for d in depths], np.int32)
   plain = discrete.space(choices)
 
   def sample(key: base.Key) -> base.Genome:
@@ -140,7 +157,7 @@ def space(layout_: Layout) -> base.Space:
 
   def mutate(key: base.Key, genome: base.Genome) -> base.Genome:
     new_key, edit_key = jax.random.split(key)
-    end = jnp.asarray(ends)[genome[0]]
+    end = jnp.asarray(layout_.ends)[genome[0]]
     new = plain.sample(new_key)
     filled = jnp.where(jnp.arange(len(sizes)) < end, genome, new)
     edited = discrete.mutate_one(
@@ -151,16 +168,14 @@ def space(layout_: Layout) -> base.Space:
     genome = canonical(layout_, genome)
     depth = jnp.array(depths, jnp.int32)[genome[0]]
     rows = np.arange(1, max_depth + 1)
-    starts = np.array([layout_.offset(i) for i in rows])
     exists = rows <= depth
-    tokens = genome[starts[:, None] + np.arange(len(layout_.fields))]
+    token_positions, bit_positions = layout_.positions()
+    tokens = genome[token_positions]
     values = jnp.stack([jnp.array(f, jnp.int32)[tokens[:, k]]
                         for k, f in enumerate(layout_.fields)], axis=1)
     values = jnp.where(exists[:, None], values, 0)
     if layout_.skips:
-      earlier = np.tri(max_depth, k=-1, dtype=bool)  # [i - 1, j - 1]: j < i
-      where = starts[:, None] + len(layout_.fields) + np.arange(max_depth)
-      reads = earlier & (genome[np.where(earlier, where, 0)] == 1)
+      reads = (bit_positions > 0) & (genome[bit_positions] == 1)
       image = exists & ~jnp.any(reads, axis=1)
     else:
       reads = np.eye(max_depth, k=-1, dtype=bool) & exists[:, None]
@@ -198,8 +213,8 @@ def space(layout_: Layout) -> base.Space:
 
 def canonical(layout_: Layout, genome: base.Genome) -> base.Genome:
   """int32[L] with 0 at the positions beyond its depth."""
-  ends = jnp.array([layout_.offset(d + 1) for d in layout_.depths], jnp.int32)
-  return jnp.where(jnp.arange(layout_.length) < ends[genome[0]], genome, 0)
+  end = jnp.asarray(layout_.ends)[genome[0]]
+  return jnp.where(jnp.arange(layout_.length) < end, genome, 0)
 
 
 def depth_index(

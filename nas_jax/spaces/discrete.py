@@ -164,6 +164,11 @@ def check(choices: Choices, genome: base.Genome) -> list[int]:
   return genome.tolist()
 
 
+def radices(sizes: Sequence[int]) -> list[int]:
+  """What one step at each position adds to `index`; 1 at the last."""
+  return [math.prod(sizes[i + 1:]) for i in range(len(sizes))]
+
+
 def index(sizes: Sequence[int], genome: base.Genome) -> int:
   """The number of a genome in lexical order, from 0; exact at any size."""
   number = 0

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from nas_jax import checks
 from nas_jax.data import batches
 from nas_jax.data import images as image_data
 from nas_jax.networks import graph
@@ -64,9 +65,7 @@ def task_of(data: image_data.ImageData, standardise: str = 'channels') -> Task:
 
 def check_execution(execution: str) -> None:
   """Raises ValueError unless it is one of `EXECUTIONS`."""
-  if execution not in EXECUTIONS:
-    raise ValueError(f'execution is {execution!r}, expected one of '
-                     f'{", ".join(EXECUTIONS)}')
+  checks.one_of('execution', execution, EXECUTIONS)
 
 
 def compile_trainer(

@@ -8,8 +8,6 @@ import optax
 import pytest
 
 from nas_jax import base
-from nas_jax import search
-from nas_jax.evaluators import toy
 from nas_jax.spaces import discrete
 from nas_jax.strategies import policy
 from nas_jax.strategies import ppo
@@ -154,15 +152,7 @@ def test_clipping_limits_the_norm_of_a_gradient():
 @pytest.mark.parametrize('rewards', [[NAN, NAN], [NAN, -1.]])
 def test_a_batch_of_failed_children_changes_nothing(rewards):
   strategy = _strategy(batch_size=2, failed_reward=-1.)
-  state = strategy.init(jax.random.key(0))
-  state = strategy.tell(jax.random.key(2), state, strategy.ask(
-      jax.random.key(1), state), jnp.float32([.3, .5]))
-  after = strategy.tell(jax.random.key(4), state, strategy.ask(
-      jax.random.key(3), state), jnp.float32(rewards))
-  assert (int(state.num_children), int(after.num_children)) == (2, 4)
-  after = after._replace(num_children=state.num_children)
-  for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
-    assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+  table_policy.check_nothing_changes(strategy, rewards)
 
 
 def test_failed_children_do_not_move_the_policy():
@@ -188,15 +178,9 @@ def test_the_condition_reaches_the_controller():
 
 
 def test_it_learns():
-  evaluator = toy.number_of_ones(SPACE)
-  strategy = ppo.ppo(
-      SPACE, controller=CONTROLLER, batch_size=10, learning_rate=.05)
-  _, history = jax.jit(jax.vmap(lambda key: search.scan(
-      key, strategy, evaluator, num_rounds=60, rewards_only=True)))(
-          jax.random.split(jax.random.key(0), 20))
-  means = history.rewards.reshape(20, 10, -1).mean(-1)  # by decile
-  assert (means[:, -1] > means[:, 0] + .5).all()
-  assert means[:, -1].mean() > 2.8  # of 3
+  table_policy.check_it_learns(ppo.ppo(
+      SPACE, controller=CONTROLLER, batch_size=10, learning_rate=.05),
+                               SPACE, num_rounds=60)
 
 
 @pytest.mark.parametrize('options, message', [

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from nas_jax import base
+from nas_jax import search
+from nas_jax.evaluators import toy
 
 
 def controller(sizes, *, given=False) -> base.Controller:
@@ -62,3 +64,27 @@ def expected_reward_gradient(controller, params, sizes, reward):
   genomes = all_genomes(sizes)
   return jax.grad(lambda params: jnp.sum(
       probabilities(controller, params, genomes) * reward(genomes)))(params)
+
+
+def check_nothing_changes(strategy, rewards) -> None:
+  """Two children with rewards of failed ones, after two with others."""
+  state = strategy.init(jax.random.key(0))
+  state = strategy.tell(jax.random.key(2), state, strategy.ask(
+      jax.random.key(1), state), jnp.float32([.3, .5]))
+  after = strategy.tell(jax.random.key(4), state, strategy.ask(
+      jax.random.key(3), state), jnp.float32(rewards))
+  assert (int(state.num_children), int(after.num_children)) == (2, 4)
+  after = after._replace(num_children=state.num_children)
+  for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
+    assert np.asarray(a).tobytes() == np.asarray(b).tobytes()
+
+
+def check_it_learns(strategy, space, *, num_rounds) -> None:
+  """To choose 1 at each of three positions, with 20 seeds."""
+  evaluator = toy.number_of_ones(space)
+  _, history = jax.jit(jax.vmap(lambda key: search.scan(
+      key, strategy, evaluator, num_rounds=num_rounds, rewards_only=True)))(
+          jax.random.split(jax.random.key(0), 20))
+  means = history.rewards.reshape(20, 10, -1).mean(-1)  # by decile
+  assert (means[:, -1] > means[:, 0] + .5).all()
+  assert means[:, -1].mean() > 2.8  # of 3
