@@ -215,6 +215,59 @@ def panels(
                  f'{labels[0]} and {labels[1]} against the {xlabel}')
 
 
+class Fan(NamedTuple):
+  """What many searches by one strategy have found, as it grows."""
+  name: str
+  x: npt.ArrayLike  # float[T], rising
+  middle: npt.ArrayLike  # float[T]
+  low: npt.ArrayLike  # float[T]
+  high: npt.ArrayLike  # float[T]
+
+
+_NUM_COLORS = 8
+
+
+def fans(found: Sequence[Fan], xlabel: str, ylabel: str, note: str) -> str:
+  """A step curve with a band for each of any number of strategies, as SVG.
+
+  The first one is grey; beyond eight, colours return with dashed lines.
+
+  Args:
+    found: at least one.
+    xlabel: what x is.
+    ylabel: what the curves are.
+    note: what the bands are.
+  """
+  ends = np.concatenate([np.asarray(f.x, float)[[0, -1]] for f in found])
+  xlim = (ends.min(), max(ends.max(), ends.min() + 1e-9))
+  # A first bad start must not flatten all that follows.
+  values = np.concatenate([np.r_[f.low, f.high] for f in found])
+  late = np.concatenate([
+      np.r_[f.low, f.high].reshape(2, -1)[:, len(np.ravel(f.x)) // 20:].ravel()
+      for f in found])
+  pad = .05 * (np.ptp(late) or abs(late[0]) or 1.)
+  ylim = (late.min() - pad, values.max() + pad)
+  rows = -(-len(found) // 4)
+  box = (64, 40 + 22 * rows, _WIDTH - 24, 340 + 22 * rows)
+  sx, sy = _scale(*xlim, box[0], box[2]), _scale(*ylim, box[3], box[1])
+  bands, lines, legend = [], [], []
+  for i, fan in enumerate(found):
+    color = i % _NUM_COLORS
+    x = np.repeat(sx(fan.x), 2)[1:]
+    steps = lambda y: np.repeat(sy(np.maximum(y, ylim[0])), 2)[:-1]
+    style = f'c{color}' + ' later' * (i >= _NUM_COLORS)
+    bands.append(_area(f'band{color} thin', x, steps(fan.low),
+                       steps(fan.high)))
+    lines.append(svg.tag('path', cls=style, d=_line(x, steps(fan.middle))))
+    place = box[0] + i % 4 * (_WIDTH - 80) / 4, 14 + i // 4 * 22
+    legend += [svg.marks(style, 'h22', [place[0]], place[1]),
+               svg.text(place[0] + 28, place[1] + 4, fan.name)]
+  return svg.svg(_WIDTH, box[3] + 44, [
+      *legend, *_axes(box, xlim, ylim, (sx, sy), xlabel,
+                      f'{ylabel} ({note})', whole=xlim[1] > 20),
+      *bands, *lines], f'{ylabel} against {xlabel}')
+
+
 def scatter(x: Sequence[float], y: Sequence[float], xlabel: str, ylabel: str
             ) -> str:
   """One dot per pair, as SVG.

@@ -132,6 +132,107 @@ def wilson_interval(
   return max(0.0, center - half), min(1.0, center + half)
 
 
+def superiority(a: Sequence[float], b: Sequence[float]) -> float:
+  """The chance that a value of `a` exceeds one of `b`; equal ones count half.
+
+  Vargha, Delaney, 2000. A critique and improvement of the CL common language
+  effect size statistics.
+  """
+  b = np.sort(np.asarray(b, np.float64))
+  below, upto = (np.searchsorted(b, a, side) for side in ('left', 'right'))
+  return float((below.sum() + upto.sum()) / (2 * len(a) * len(b)))
+
+
+def expected_ranks(groups: Sequence[Sequence[float]]) -> np.ndarray:
+  """The mean rank of a value of each group among one of each, float64[G].
+
+  Rank 1 is the greatest; equal values share the mean of their ranks.
+
+  Args:
+    groups: G of them, of any sizes; all combinations are equally likely.
+  """
+  return _expected_ranks(*_pool(groups))
+
+
+def rank_intervals(
+    groups: Sequence[Sequence[float]],
+    *,
+    confidence: float = .95,
+    num_samples: int = 1000,
+    seed: int = 0,
+) -> np.ndarray:
+  """Intervals of `expected_ranks` by bootstrap over the values, float64[G, 2].
+
+  Percentiles over samples with replacement, each group on its own. Of one
+  value there is no spread to see: such an interval says nothing.
+  """
+  rng = np.random.default_rng(seed)
+  places, weights = _pool(groups)
+  found = []
+  for _ in range(num_samples):
+    sampled = np.zeros_like(weights)
+    for new, row in zip(sampled, weights):
+      mine = np.flatnonzero(row)
+      size = len(mine)
+      new[mine] = rng.multinomial(size, np.full(size, 1 / size)) / size
+    found.append(_expected_ranks(places, sampled))
+  tail = 50 * (1 - confidence)
+  return np.percentile(found, (tail, 100 - tail), axis=0).T
+
+
+def mean_interval(values: Sequence[float], confidence: float = .95
+                  ) -> tuple[float, float]:
+  """The interval of the mean by Student's t; both ends NaN for one value."""
+  values = _vector(values)
+  if len(values) < 2:
+    return math.nan, math.nan
+  # Loading SciPy takes half a second, which most runs need not spend.
+  from scipy import stats  # pylint: disable=g-import-not-at-top
+  half = stats.t.ppf((1 + confidence) / 2, len(values) - 1) * np.std(
+      values, ddof=1) / math.sqrt(len(values))
+  return float(values.mean() - half), float(values.mean() + half)
+
+
+def rank_sum_p(a: Sequence[float], b: Sequence[float]) -> float:
+  """Two-sided p of the test of Mann and Whitney; 1 where all are equal."""
+  from scipy import stats  # pylint: disable=g-import-not-at-top
+  a, b = _vector(a), _vector(b)
+  if np.ptp(np.r_[a, b]) == 0:
+    return 1.
+  return float(stats.mannwhitneyu(a, b, alternative='two-sided').pvalue)
+
+
+def holm(p_values: Sequence[float]) -> np.ndarray:
+  """p-values corrected for their number, float64[N], each at most 1.
+
+  Holm, 1979. A simple sequentially rejective multiple test procedure.
+  """
+  p = np.asarray(p_values, np.float64)
+  order = np.argsort(p, kind='stable')
+  scaled = p[order] * (len(p) - np.arange(len(p)))
+  corrected = np.empty_like(p)
+  corrected[order] = np.minimum(np.maximum.accumulate(scaled), 1)
+  return corrected
+
+
+def _pool(groups) -> tuple[np.ndarray, np.ndarray]:
+  """(int[N], the order of each of all values; float64[G, N], weights)."""
+  values = np.concatenate([_vector(g) for g in groups])
+  _, places = np.unique(values, return_inverse=True)
+  weights, start = np.zeros((len(groups), len(values))), 0
+  for row, group in zip(weights, groups):
+    row[start:start + len(group)] = 1 / len(group)
+    start += len(group)
+  return places, weights
+
+
+def _expected_ranks(places, weights) -> np.ndarray:
+  mass = np.bincount(places, weights.sum(axis=0))
+  above = mass.sum() - np.cumsum(mass) + mass / 2  # equal ones count half
+  # Beside its own group a value has a half of it above it on average.
+  return weights @ above[places] + .5
+
+
 def _vector(rewards: Sequence[float]) -> np.ndarray:
   values = np.asarray(rewards, np.float64)
   if values.ndim != 1:

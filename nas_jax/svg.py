@@ -26,6 +26,15 @@ STYLE = """
 .nas .band{fill:var(--b);fill-opacity:.17}.nas .fail{stroke:var(--bad)}
 .nas .aband{fill:var(--a);fill-opacity:.2}
 .nas .s2{stroke:var(--grey)}
+.nas .c0{stroke:#6e7781}.nas .band0{fill:#6e7781}
+.nas .c1{stroke:#0969da}.nas .band1{fill:#0969da}
+.nas .c2{stroke:#cf6012}.nas .band2{fill:#cf6012}
+.nas .c3{stroke:#2a9d57}.nas .band3{fill:#2a9d57}
+.nas .c4{stroke:#9a4fd0}.nas .band4{fill:#9a4fd0}
+.nas .c5{stroke:#c43c77}.nas .band5{fill:#c43c77}
+.nas .c6{stroke:#0f8a94}.nas .band6{fill:#0f8a94}
+.nas .c7{stroke:#8a6d1f}.nas .band7{fill:#8a6d1f}
+.nas .thin{fill-opacity:.13}.nas .later{stroke-dasharray:5 3}
 .nas rect,.nas circle{stroke:var(--edge);fill:var(--box)}
 .nas .conv{fill:var(--conv)}.nas .pool{fill:var(--pool)}
 .nas .skip,.nas circle{fill:var(--page)}

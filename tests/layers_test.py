@@ -17,6 +17,7 @@ _LAYERS = {
     'descent': 2,
     'cost': 3, 'strategies': 3, 'supernets': 3, 'training': 3,
     'trained': 4, 'finals': 4, 'networks_on_images': 4,
+    'comparison': 5,
     'evaluation': 4, 'evaluators': 4, 'report': 4, 'plot': 4,
     'plot_architecture': 4, 'plot_cells': 4, 'plot_graph': 4,
     'plot_network': 4, 'export': 4,

@@ -165,3 +165,17 @@ def test_a_band_without_width_is_a_line_there_and_back():
   # The last point turns round; the others are met twice.
   x = [float(p.split(',')[0]) for p in band.strip('Mz').split('L')]
   assert x == [*x[:4], *x[2::-1]] and x[:4] == sorted(set(x))
+
+
+def test_fans_of_more_strategies_than_colors():
+  x = np.arange(1, 6)
+  found = [plot.Fan(f'<{i}>', x, x + i, x + i - .5, x + i + .5)
+           for i in range(9)]
+  root = ElementTree.fromstring(plot.fans(found, 'evaluations', 'y', 'bands'))
+  styles = [p.get('class') for p in root.iter(f'{SVG}path')]
+  assert styles.count('c0') == 2 and styles.count('c0 later') == 2
+  assert styles.count('band7 thin') == 1
+  texts = [t.text for t in root.iter(f'{SVG}text')]
+  assert '<8>' in texts and 'y (bands)' in texts
+  one = plot.Fan('flat', [3.], [1.], [1.], [1.])
+  assert 'nan' not in plot.fans([one], 'x', 'y', '')

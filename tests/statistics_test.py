@@ -100,3 +100,37 @@ def test_over_seeds_by_hand():
   smooth = statistics.over_seeds(rewards, 3)
   assert smooth['low'] == [1.5, 2., 2.5] and smooth['high'] == [3.5, 5., 6.]
   assert statistics.over_seeds(rewards[:1], 1)['error'] == [0., 0., 0.]
+
+
+def test_superiority_counts_equal_values_half():
+  assert statistics.superiority([1, 2], [1, 0]) == 7 / 8
+  assert statistics.superiority([3], [1, 2]) == 1
+
+
+def test_expected_ranks_are_those_of_all_combinations():
+  rng = np.random.default_rng(0)
+  groups = [rng.integers(0, 20, n) for n in (30, 50, 7)]
+  expected = [1 + sum(statistics.superiority(other, mine)
+                      for other in groups if other is not mine)
+              for mine in groups]
+  np.testing.assert_allclose(statistics.expected_ranks(groups), expected)
+  low, high = statistics.rank_intervals(groups, num_samples=200).T
+  assert (low < expected).all() and (expected < high).all()
+  assert statistics.expected_ranks([[5], [1], [5]]).tolist() == [1.5, 3, 1.5]
+
+
+def test_p_values_are_corrected_step_by_step():
+  np.testing.assert_allclose(
+      statistics.holm([.01, .04, .03]), [.03, .06, .06])
+  assert statistics.holm([.6, .9]).tolist() == [1, 1]
+  assert statistics.rank_sum_p([1, 1], [1, 1, 1]) == 1
+  # Exact: 2 of C(8, 4) = 70 orders are as far apart.
+  assert statistics.rank_sum_p(
+      range(4), range(4, 8)) == pytest.approx(2 / 70)
+
+
+def test_the_interval_of_a_mean():
+  # Student's t with 2 degrees of freedom: 4.302653.
+  assert statistics.mean_interval([1, 2, 3]) == pytest.approx(
+      (2 - 4.302653 / 3**.5, 2 + 4.302653 / 3**.5))
+  assert np.isnan(statistics.mean_interval([1.])).all()
