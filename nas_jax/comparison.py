@@ -75,8 +75,9 @@ def read(places: Sequence[str | os.PathLike]) -> list[Entry]:
     elif (place / 'history.jsonl').exists():
       searches.setdefault(_settings_of(place), []).append(place)
     else:
-      raise ValueError(f'{place} is neither a file of runs (.npz), nor a folder '
-                       'with runs/*.npz, nor the workdir of a search')
+      raise ValueError(
+          f'{place} is neither a file of runs (.npz), nor a folder with '
+          'runs/*.npz, nor the workdir of a search')
   names = _names(searches)
   for key, folders in searches.items():
     found.append(_searches(names[key], folders))
