@@ -1,5 +1,6 @@
 """What every registered strategy must do, on spaces of unequal positions."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -13,6 +14,7 @@ from nas_jax.controllers import sequence
 from nas_jax.evaluators import toy
 from nas_jax.spaces import cell
 from nas_jax.spaces import discrete
+from nas_jax.spaces import genotypes
 from nas_jax.strategies import STRATEGIES
 
 _ROUNDS = 14
@@ -46,15 +48,18 @@ _VARIANTS = {
 _CASES = [(name, options, space) for name in STRATEGIES
           for i, options in enumerate(_VARIANTS.get(name, [{}]))
           for j, space in enumerate(_SPACES) if not i or not j]
+# Those that run on the host: no scan, no vmap, nothing to compile.
+_ON_HOST = ()
 
 
 class Case(NamedTuple):
   space: base.Space
-  strategy: base.Strategy  # ask and tell jitted
+  strategy: base.Strategy  # ask and tell jitted, unless it runs on the host
   evaluator: base.Evaluator
   traces: dict[str, int]
-  scanned: tuple[search.SearchState, search.History]
+  scanned: tuple[search.SearchState, search.History] | None  # not on the host
   hosted: tuple[search.SearchState, list[dict[str, Any]]]
+  genomes: np.ndarray  # int32[T, B, L], those of the records
 
 
 def _id(case):
@@ -62,9 +67,21 @@ def _id(case):
   return '-'.join([name, *(f'{k}={v}' for k, v in options.items()), space])
 
 
-@pytest.fixture(scope='module', params=_CASES, ids=_id)
+@pytest.fixture(scope='module', params=range(len(_CASES)),
+                ids=lambda i: _id(_CASES[i]))
 def case(request):
-  name, options, space_name = request.param
+  return _make(request.param)
+
+
+@pytest.fixture(scope='module', ids=lambda i: _id(_CASES[i]), params=[
+    i for i, (name, *_) in enumerate(_CASES) if name not in _ON_HOST])
+def jitted(request):
+  return _make(request.param)
+
+
+@functools.cache
+def _make(number):
+  name, options, space_name = _CASES[number]
   space = _SPACES[space_name]()
   evaluator = toy.nk(space, num_interactions=1, seed=0)
   if 'hidden_size' in options:
@@ -72,13 +89,14 @@ def case(request):
         space.choices, hidden_size=options['hidden_size'])}
     del options['hidden_size']
   plain = STRATEGIES[name](space, **options)
+  assert plain.jittable == (name not in _ON_HOST)
   traces = {'ask': 0, 'tell': 0}
 
   def counted(which):
     def f(*args):
       traces[which] += 1
       return getattr(plain, which)(*args)
-    return jax.jit(f)
+    return jax.jit(f) if plain.jittable else f
 
   strategy = plain._replace(ask=counted('ask'), tell=counted('tell'))
   evaluator = evaluator._replace(evaluate=jax.jit(evaluator.evaluate))
@@ -86,8 +104,11 @@ def case(request):
   hosted = search.run(key, strategy, evaluator, num_rounds=_ROUNDS,
                       genotype=space.genotype)
   scanned = jax.jit(lambda k: search.scan(
-      k, plain, evaluator, num_rounds=_ROUNDS))(key)
-  return Case(space, strategy, evaluator, traces, scanned, hosted)
+      k, plain, evaluator, num_rounds=_ROUNDS))(key) if plain.jittable else None
+  genomes = np.stack([space.encode(genotypes.from_json(record['genotype']))
+                      for record in hosted[1]])
+  return Case(space, strategy, evaluator, traces, scanned, hosted,
+              genomes.reshape(_ROUNDS, -1, genomes.shape[-1]))
 
 
 def _assert_same(a, b):
@@ -97,10 +118,10 @@ def _assert_same(a, b):
     assert np.asarray(x).tobytes() == np.asarray(y).tobytes()
 
 
-def test_ask_and_tell_compile_once(case):
+def test_ask_and_tell_compile_once(jitted):
   # 14 rounds ran on the host; `search.init` looks at the shape of ask once.
-  assert case.traces['tell'] == 1
-  assert case.traces['ask'] <= 2
+  assert jitted.traces['tell'] == 1
+  assert jitted.traces['ask'] <= 2
 
 
 def test_asking_twice_is_safe(case):
@@ -123,21 +144,25 @@ def test_states_keep_their_shapes_and_dtypes(case):
 
 
 def test_all_genomes_are_legal(case):
-  genomes = case.scanned[1].genomes
-  assert genomes.dtype == jnp.int32
+  asked = case.strategy.ask(jax.random.key(3), case.hosted[0].strategy)
+  assert asked.genomes.dtype == jnp.int32
+  genomes = case.genomes
+  assert genomes.shape[1:] == asked.genomes.shape
   assert genomes.shape[::2] == (_ROUNDS, len(case.space.choices))
-  assert bool(jnp.all(discrete.is_legal(case.space.choices, genomes)))
+  for found in genomes, asked.genomes:
+    assert bool(jnp.all(discrete.is_legal(case.space.choices, found)))
 
 
 def test_children_vary(case):
-  genomes = np.asarray(case.scanned[1].genomes)
-  assert len(np.unique(genomes.reshape(-1, genomes.shape[-1]), axis=0)) > 3
+  length = case.genomes.shape[-1]
+  assert len(np.unique(case.genomes.reshape(-1, length), axis=0)) > 3
 
 
-def test_scan_equals_the_host_loop(case):
-  state, history = case.scanned
-  hosted_state, records = case.hosted
+def test_scan_equals_the_host_loop(jitted):
+  state, history = jitted.scanned
+  hosted_state, records = jitted.hosted
   _assert_same(state, hosted_state)
+  assert (history.genomes == jitted.genomes).all()
   flat = history.genomes.reshape(-1, history.genomes.shape[-1])
   assert len(records) == len(flat)
   assert [r['reward'] for r in records] == history.rewards.ravel().tolist()
@@ -162,27 +187,27 @@ def test_resumed_run_equals_the_uninterrupted_one(case, tmp_path):
   assert records == case.hosted[1]
 
 
-def test_scan_goes_on_from_a_state(case):
+def test_scan_goes_on_from_a_state(jitted):
   key = jax.random.key(11)
 
   @jax.jit
   def half(state):
-    return search.scan(key, case.strategy, case.evaluator,
+    return search.scan(key, jitted.strategy, jitted.evaluator,
                        num_rounds=_ROUNDS // 2, state=state)
 
-  state, first = half(search.init(key, case.strategy, case.evaluator))
+  state, first = half(search.init(key, jitted.strategy, jitted.evaluator))
   state, second = half(state)
   _assert_same((state, jax.tree.map(
-      lambda *x: jnp.concatenate(x), first, second)), case.scanned)
+      lambda *x: jnp.concatenate(x), first, second)), jitted.scanned)
 
 
-def test_seeds_are_a_vmap(case):
+def test_seeds_are_a_vmap(jitted):
   keys = jax.random.split(jax.random.key(0), 3).at[1].set(jax.random.key(11))
   state, history = jax.jit(jax.vmap(lambda k: search.scan(
-      k, case.strategy, case.evaluator, num_rounds=_ROUNDS)))(keys)
+      k, jitted.strategy, jitted.evaluator, num_rounds=_ROUNDS)))(keys)
   assert history.rewards.shape[:2] == (3, _ROUNDS)
   # The same children as alone; sums may round otherwise in a larger batch.
-  assert (history.genomes[1] == case.scanned[1].genomes).all()
+  assert (history.genomes[1] == jitted.scanned[1].genomes).all()
   np.testing.assert_allclose(
-      state.best_reward[1], case.scanned[0].best_reward, rtol=1e-6)
+      state.best_reward[1], jitted.scanned[0].best_reward, rtol=1e-6)
   assert (history.genomes[0] != history.genomes[1]).any()
