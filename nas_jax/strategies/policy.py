@@ -9,6 +9,7 @@ import jax.numpy as jnp
 FORMS = ('linear', 'cubed')
 RATIOS = ('decision', 'genome')
 UPDATES = ('before', 'after')
+AVERAGES = ('plain', 'corrected')
 
 # (children told so far) -> what `controller.sample` takes besides the key
 Condition = Callable[[jax.Array], tuple[Any, ...]]
@@ -25,10 +26,20 @@ def init_baseline() -> Baseline:
   return Baseline(jnp.zeros((), jnp.float32), jnp.zeros((), jnp.int32))
 
 
-def ema_baseline(baseline: Baseline, mean: jax.Array, decay: float) -> Baseline:
-  """b <- decay b + (1 - decay) mean; the first mean is taken as it is."""
+def ema_baseline(
+    baseline: Baseline, mean: jax.Array, decay: float, average: str = 'plain'
+) -> Baseline:
+  """b <- decay b + (1 - decay) mean; the first mean is taken as it is.
+
+  A 'corrected' average has started at 0 and is divided by the weight of the
+  means in it, as Adam's: at first it is nearly the mean of all means.
+  """
+  keep = decay
+  if average == 'corrected':
+    n = baseline.count.astype(jnp.float32)
+    keep = decay * (1 - decay ** n) / (1 - decay ** (n + 1))
   value = jnp.where(
-      baseline.count == 0, mean, decay * baseline.value + (1 - decay) * mean)
+      baseline.count == 0, mean, keep * baseline.value + (1 - keep) * mean)
   return Baseline(value, baseline.count + 1)
 
 
@@ -63,6 +74,7 @@ def judge(
     decay: float | None,
     form: str,
     update: str = 'before',
+    average: str = 'plain',
 ) -> tuple[jax.Array, Baseline]:
   """Compares the children of a batch with the baseline.
 
@@ -74,6 +86,7 @@ def judge(
     form: of the advantage.
     update: whether the baseline sees the batch 'before' or 'after' the batch
       is compared with it. The first batch is compared with its own mean.
+    average: of the baseline, see `ema_baseline`.
 
   Returns:
     The advantages, float32[B], 0 where not counted; the next baseline.
@@ -82,7 +95,8 @@ def judge(
   if decay is None:
     used = jnp.zeros((), rewards.dtype)
   else:
-    updated = ema_baseline(baseline, mean_of_counted(rewards, counts), decay)
+    updated = ema_baseline(
+        baseline, mean_of_counted(rewards, counts), decay, average)
     first = baseline.count == 0
     used = (updated.value if update == 'before' else
             jnp.where(first, updated.value, baseline.value))

@@ -48,6 +48,7 @@ def reinforce(
     optimizer: Callable[[float], optax.GradientTransformation] = optax.adam,
     baseline_decay: float | None = 0.95,
     baseline_update: str = 'before',
+    baseline_average: str = 'plain',
     advantage: str = 'linear',
     entropy_weight: float = 0.,
     entropy_in: str = 'loss',
@@ -90,6 +91,8 @@ def reinforce(
       the first b. None for no baseline.
     baseline_update: whether b moves 'before' or 'after' the children are
       compared with it.
+    baseline_average: 'plain', as above, or 'corrected' for its start at 0, as
+      NAS-Bench-201's search has it.
     advantage: 'linear', r - b, or 'cubed', (r - b)^3.
     entropy_weight: w.
     entropy_in: where the entropy of the policy is rewarded: in the 'loss', by
@@ -123,6 +126,7 @@ def reinforce(
       raise ValueError(f'{name} must be at least 1, got {count}')
   policy.check_one_of('advantage', advantage, policy.FORMS)
   policy.check_one_of('baseline_update', baseline_update, policy.UPDATES)
+  policy.check_one_of('baseline_average', baseline_average, policy.AVERAGES)
   policy.check_one_of('entropy_in', entropy_in, _ENTROPY_IN)
   if controller is None:
     controller = sequence.controller(space.choices)
@@ -184,7 +188,7 @@ def reinforce(
     def finish(baseline, replica):
       advantages, baseline = policy.judge(
           baseline, rewards[replica], counts[replica], decay=baseline_decay,
-          form=advantage, update=baseline_update)
+          form=advantage, update=baseline_update, average=baseline_average)
       return baseline, advantages
 
     baseline, ordered = jax.lax.scan(finish, state.baseline, orders[0])

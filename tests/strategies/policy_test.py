@@ -23,6 +23,16 @@ def test_the_baseline_begins_with_the_first_mean():
   assert int(baseline.count) == 3
 
 
+def test_a_corrected_baseline_weighs_the_first_means_nearly_alike():
+  baseline = policy.init_baseline()
+  # (.9 .5 + .7) / 1.9, then (.81 .5 + .9 .7 + .3) / 2.71
+  for mean, expected in ((.5, .5), (.7, .6052632), (.3, .4926199)):
+    baseline = policy.ema_baseline(baseline, mean, .9, 'corrected')
+    assert float(baseline.value) == pytest.approx(expected, abs=1e-6)
+  assert not np.isnan(policy.ema_baseline(
+      policy.init_baseline(), .4, 0., 'corrected').value)
+
+
 def test_advantages():
   rewards = jnp.float32([.9, .7, .8])
   np.testing.assert_allclose(
