@@ -43,13 +43,19 @@ _VARIANTS = {
         {'batch_size': 4, 'epsilon_schedule': ((1., 5), (.2, 9)),
          'capacity': 25},
         {'batch_size': 3, 'num_updates': 2, 'shaping': False}],
+    # The levels are not multiples of the batch; the search ends in the run.
+    'pnas': [
+        {'beam_size': 5, 'batch_size': 3, 'epochs': 3,
+         'num_predictors': 2, 'capacity': 30},
+        {'beam_size': 4, 'predictor': 'rnn', 'epochs': 3,
+         'num_predictors': 1}],
 }
 # The first variant meets every space, the others the most unequal one.
 _CASES = [(name, options, space) for name in STRATEGIES
           for i, options in enumerate(_VARIANTS.get(name, [{}]))
           for j, space in enumerate(_SPACES) if not i or not j]
 # Those that run on the host: no scan, no vmap, nothing to compile.
-_ON_HOST = ()
+_ON_HOST = ('pnas',)
 
 
 class Case(NamedTuple):

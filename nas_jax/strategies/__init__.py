@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from nas_jax import base
 from nas_jax.strategies import evolution
+from nas_jax.strategies import pnas
 from nas_jax.strategies import ppo
 from nas_jax.strategies import q_learning
 from nas_jax.strategies import random_search
@@ -15,4 +16,5 @@ STRATEGIES: dict[str, Callable[..., base.Strategy]] = {
     'reinforce': reinforce.reinforce,
     'ppo': ppo.ppo,
     'q_learning': q_learning.q_learning,
+    'pnas': pnas.pnas,
 }
