@@ -6,7 +6,7 @@ block (I1, I2, O1, O2) applies two operations to two earlier states and adds
 the results. One cell serves with stride 1 and with stride 2.
 
 Two cells are the same where the halves of blocks are exchanged and the blocks
-relabelled. `canonical` names each once, `count` says how many there are.
+relabelled. `canonical` names each once, `progressive_count` says how many there are.
 
 Reference: Liu et al., Progressive Neural Architecture Search, arXiv
   1712.00559, sec. 3.1 and 4.1; tensorflow/models pnasnet.py.
@@ -14,7 +14,6 @@ Reference: Liu et al., Progressive Neural Architecture Search, arXiv
 
 from collections.abc import Iterator, Sequence
 import itertools
-import math
 from typing import NamedTuple
 
 import jax
@@ -24,6 +23,7 @@ import numpy as np
 from nas_jax import base
 from nas_jax.spaces import discrete
 from nas_jax.spaces import genotypes
+from nas_jax.spaces import progressive_count
 
 OPERATIONS = (
     'sep_conv_3x3', 'sep_conv_5x5', 'sep_conv_7x7', 'conv_1x7_7x1',
@@ -39,13 +39,6 @@ class Cell(NamedTuple):
   inputs: jax.Array  # int32[B, 2], states; 0 beyond the last block
   operations: jax.Array  # int32[B, 2]; 0 beyond the last block
   output: jax.Array  # bool[B + 2], states that make up the output
-
-
-class Counts(NamedTuple):
-  """How many cells of so many blocks there are."""
-  ordered: int  # all (I1, I2, O1, O2)
-  unordered: int  # with the halves of a block exchangeable
-  unique: int  # and the blocks in any order
 
 
 def space(
@@ -79,7 +72,8 @@ def space(
   choices = choices_of(operations, num_blocks)
   sizes = discrete.sizes_of(choices)
   plain = discrete.space(choices)
-  numbers = [count(len(operations), b + 1).ordered for b in range(num_blocks)]
+  numbers = [progressive_count.count(len(operations), b).ordered
+             for b in range(1, num_blocks + 1)]
   # Of 2^32 random bits, those below threshold b - 1 mean at most b blocks.
   thresholds = np.array([
       (sum(numbers[:b]) << 32) // sum(numbers) for b in range(1, num_blocks)],
@@ -160,34 +154,6 @@ def choices_of(operations: Sequence[str], num_blocks: int) -> discrete.Choices:
   return tuple(found)
 
 
-def count(num_operations: int, num_blocks: int) -> Counts:
-  """How many cells there are, exactly; unique ones by Burnside's lemma.
-
-  Relabelling the blocks is an action of the symmetric group on the acyclic
-  cells whose blocks have names in any order: the number of its orbits is the
-  mean number of cells that a permutation leaves as they are.
-  """
-  halves = [(k + 2) * num_operations for k in range(num_blocks)]
-  total = sum(_num_fixed(cycles, num_operations) * size
-              for cycles, size in _cycle_types(num_blocks))
-  return Counts(math.prod(h * h for h in halves),
-                math.prod(h * (h + 1) // 2 for h in halves),
-                total // math.factorial(num_blocks))
-
-
-def num_candidates(num_operations: int, num_cells: int, num_blocks: int
-                   ) -> tuple[int, int]:
-  """Cells with one more block: ordered and with exchangeable halves.
-
-  Args:
-    num_operations: K.
-    num_cells: that are expanded.
-    num_blocks: that they will have.
-  """
-  halves = (num_blocks + 1) * num_operations
-  return num_cells * halves**2, num_cells * halves * (halves + 1) // 2
-
-
 def canonical(genomes: np.ndarray, num_operations: int) -> np.ndarray:
   """One genome for all that are the same cell, int32[n, L].
 
@@ -195,7 +161,7 @@ def canonical(genomes: np.ndarray, num_operations: int) -> np.ndarray:
     genomes: int32[n, L], of any numbers of blocks.
     num_operations: K.
   """
-  genomes = np.asarray(genomes)
+  genomes = np.asarray(genomes, np.int32)
   found = np.zeros(genomes.shape, np.int32)
   for depth in np.unique(genomes[:, 0]):
     rows = np.flatnonzero(genomes[:, 0] == depth)
@@ -219,7 +185,7 @@ def expand(genomes: np.ndarray, num_operations: int) -> np.ndarray:
     genomes: int32[n, L], all of the same number of blocks.
     num_operations: K.
   """
-  genomes = np.asarray(genomes)
+  genomes = np.asarray(genomes, np.int32)
   depth, length = int(genomes[0, 0]) + 1, genomes.shape[1]
   old = genomes[:, 1:].reshape(len(genomes), -1, 4)[:, :depth]
   new = _all_blocks(depth, num_operations)
@@ -293,7 +259,7 @@ def _greedy(inputs, ops, num_operations, priority) -> np.ndarray:
   labels = np.full((n, b + 2), never)
   labels[:, :2] = 0, 1
   placed = np.zeros((n, b), bool)
-  flat, keys = inputs.reshape(n, -1), np.zeros(n, np.int64)
+  flat, keys = inputs.reshape(n, 2 * b), np.zeros(n, np.int64)
   base_ = int(never + 1) * num_operations
   for k in range(b):
     halves = (np.take_along_axis(labels, flat, 1).reshape(inputs.shape)
@@ -331,53 +297,6 @@ def _genomes(keys, num_blocks, num_operations, length) -> np.ndarray:
   return genomes
 
 
-def _cycle_types(n: int) -> Iterator[tuple[tuple[int, ...], int]]:
-  """Lengths of the cycles of permutations, and how many have them."""
-  def partitions(rest, largest):
-    if not rest:
-      yield ()
-    for part in range(min(rest, largest), 0, -1):
-      for others in partitions(rest - part, part):
-        yield part, *others
-
-  for cycles in partitions(n, n):
-    centralizer = math.prod(
-        length**cycles.count(length) * math.factorial(cycles.count(length))
-        for length in set(cycles))
-    yield cycles, math.factorial(n) // centralizer
-
-
-def _num_fixed(cycles: tuple[int, ...], num_operations: int) -> int:
-  """Acyclic cells that a permutation with such cycles leaves as they are.
-
-  The blocks of one cycle follow from one of them, and none reads another.
-  Summed are, with alternating signs, sets of cycles that nobody reads.
-  """
-  def blocks(length: int, sources: tuple[int, ...]) -> int:
-    """Of the first in a cycle, if it may read those cycles and the inputs.
-
-    After `length` steps of the permutation it is the same again: each half
-    is, or the two are exchanged.
-    """
-    kept = num_operations * (2 + sum(c for c in sources if length % c == 0))
-    swapped = num_operations * sum(
-        c // 2 for c in sources if c == 2 * math.gcd(c, length))
-    return kept * (kept + 1) // 2 + swapped
-
-  found = {0: 1}
-  for members in range(1, 1 << len(cycles)):
-    total, unread = 0, members
-    while unread:
-      rest = members & ~unread
-      sources = tuple(c for i, c in enumerate(cycles) if rest >> i & 1)
-      sign = -1 if unread.bit_count() % 2 == 0 else 1
-      total += sign * found[rest] * math.prod(
-          blocks(c, sources) for i, c in enumerate(cycles) if unread >> i & 1)
-      unread = (unread - 1) & members
-    found[members] = total
-  return found[(1 << len(cycles)) - 1]
-
-
 def _check(operations, num_blocks, concat) -> None:
   if not operations or len(set(operations)) != len(operations):
     raise ValueError('operations must be different and at least one, got '
@@ -387,7 +306,8 @@ def _check(operations, num_blocks, concat) -> None:
   if concat not in _CONCATS:
     raise ValueError(f'unknown concat {concat!r}, expected one of '
                      f'{", ".join(map(repr, _CONCATS))}')
-  if count(len(operations), num_blocks).ordered >= 2**63:
+  counts = progressive_count.count(len(operations), num_blocks)
+  if counts.ordered >= 2**63:
     raise ValueError(
         f'num_blocks {num_blocks} with {len(operations)} operations make more '
         'than 2^63 cells: choose fewer')
