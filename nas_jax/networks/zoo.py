@@ -12,6 +12,7 @@ from nas_jax.networks import block
 from nas_jax.networks import chain
 from nas_jax.networks import darts
 from nas_jax.networks import densenets
+from nas_jax.networks import dna
 from nas_jax.networks import enas_micro
 from nas_jax.networks import graph
 from nas_jax.networks import imagenet_baselines
@@ -55,6 +56,7 @@ FAMILIES: dict[str, Family] = dict(
     blockqnn_widening=Family(
         functools.partial(block.build, widen=True), block.DEFAULTS),
     autodl=Family(tokens.build, tokens.DEFAULTS),
+    large_scale=Family(dna.build, dna.DEFAULTS),
     **{name: Family(*pair)
        for module in (resnets, densenets, pyramidnets, shake_shake,
                       imagenet_baselines, bench101, bench201, bench_macro)

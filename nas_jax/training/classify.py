@@ -134,6 +134,7 @@ def train_epoch(
     *,
     epoch: int,
     seed: int,
+    max_steps: int | None = None,
 ) -> tuple[TrainState, dict[str, float]]:
   """One pass over the training split.
 
@@ -145,6 +146,7 @@ def train_epoch(
     split: training images, on the device or not.
     epoch: counted from 0.
     seed: the order of examples is a function of (seed, epoch).
+    max_steps: stop after so many.
 
   Returns:
     The state, and the epoch's mean loss and training accuracy ('loss' is not
@@ -156,7 +158,7 @@ def train_epoch(
   key = jax.random.fold_in(key, epoch)
   total = len(order.indices)
   collected = []
-  for i, indices in enumerate(order.indices):
+  for i, indices in enumerate(order.indices[:max_steps]):
     images, labels = _take(split, indices)
     state, metrics = trainer.step(
         state, images, labels, jax.random.fold_in(key, i), *map(np.float32, (
