@@ -25,6 +25,9 @@ from nas_jax.training import inheritance
 from nas_jax.training import recipes
 
 FAMILY = 'large_scale'
+# Of the first individuals.
+LEARNING_RATE = .1
+WEIGHT_DECAY = 1e-4
 _BYTES = 4
 # A pass forwards, one backwards, and what the gradient reads.
 _COPIES = 3
@@ -57,8 +60,8 @@ def recipe_of(
   """
   return recipes.Recipe(
       epochs=1, batch_size=batch_size, schedule='constant',
-      learning_rate=dna.learning_rate if dna else dnas.LEARNING_RATE,
-      weight_decay=dna.weight_decay if dna else dnas.WEIGHT_DECAY,
+      learning_rate=dna.learning_rate if dna else LEARNING_RATE,
+      weight_decay=dna.weight_decay if dna else WEIGHT_DECAY,
       momentum=.9, clip_norm=None, crop_padding=crop_padding, flip=flip,
       eval_batch_size=eval_batch_size)
 
@@ -127,7 +130,7 @@ def train(
                     f'{max_memory_gib:g}')
     # Programs do not depend on the rate: lineages share what they compile.
     trainer = classify.compile_trainer(
-        net, dataclasses.replace(recipe, learning_rate=dnas.LEARNING_RATE),
+        net, dataclasses.replace(recipe, learning_rate=LEARNING_RATE),
         classify.task_of(data), execution=execution)
     metrics['compile_seconds'] = trainer.compile_seconds
     begin = time.perf_counter()

@@ -22,7 +22,6 @@ Array = jax.Array
 
 _STYLE = ops.Style(initializer='he_fan_in')
 DEFAULTS = dict(cifar=graph.Defaults(None, None, _STYLE))
-_LARGEST_STRIDE = 1 << 20  # beyond it one pixel is left of any image
 
 
 def build(
@@ -59,7 +58,7 @@ def build(
   Raises:
     ValueError: a wrong DNA, or what the family does not have.
   """
-  dna = dnas.check(genotype)
+  dna = dnas.from_json(genotype)
   knobs.check(
       'large_scale', features=features, num_cells=num_cells, takes=(),
       auxiliary=auxiliary, drop_path_keep=drop_path_keep,
@@ -67,19 +66,21 @@ def build(
   del network
   builder = graph.Builder(image_shape, style)
   shapes = dnas.shapes(dna, image_shape)
-  values = {dna.vertices[0].id: builder.image}
-  for vertex in dna.vertices[1:]:
-    found = []
-    for edge in dnas.inputs(dna, vertex.id):
+  first, *others = dnas.order(dna)
+  vertices = {vertex.id: vertex for vertex in dna.vertices}
+  values = {first: builder.image}
+  for name in others:
+    vertex, found = vertices[name], []
+    for edge in dnas.inputs(dna, name):
       value = values[edge.source]
       if edge.type == 'conv':
         shape = dnas.edge_shape(edge, value.shape)
         value = builder.add(
             f'edge_{edge.id}', Convolution(
-                shape[2], min(2 ** edge.stride_scale, _LARGEST_STRIDE), style,
+                shape[2], dnas.stride(edge, value.shape), style,
                 dnas.filter_size(edge)), [value], shape)
       found.append(value)
-    shape = shapes[vertex.id]
+    shape = shapes[name]
     if len(found) > 1 or found[0].shape != shape:
       found = [builder.add(f'sum_{vertex.id}', FittedSum(shape), found, shape)]
     value, = found
@@ -89,7 +90,7 @@ def build(
           shape)
     values[vertex.id] = value
   output = builder.add(
-      f'output_{dna.vertices[-1].id}',
+      f'output_{others[-1]}',
       image.Classifier(num_classes, dropout_keep, style, relu=False),
       [value], (num_classes,))
   return builder.finish(output)
