@@ -212,6 +212,7 @@ class Rnn(nn.Module):
 
 
 _MODULES: dict[str, Callable[..., nn.Module]] = {'mlp': Mlp, 'rnn': Rnn}
+KINDS = tuple(_MODULES)
 
 
 def _embeddings(module: nn.Module) -> list[jax.Array]:

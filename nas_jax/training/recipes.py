@@ -219,6 +219,11 @@ RECIPES: Mapping[str, Recipe] = {
         standardise='channels'),
     # Liu et al., arXiv 1712.00559; the rest is NASNet's.
     'pnas': _NASNET,
+    # Children of its search. Note: no second classifier and whole paths are
+    # assumed.
+    'pnas_search': dataclasses.replace(
+        _NASNET, epochs=20, learning_rate=.01, auxiliary_weight=0.,
+        drop_path_keep=1.),
     'enas': _ENAS,
     'enas_macro': dataclasses.replace(
         _ENAS, epochs=310, batch_size=100, final_learning_rate=.001,
