@@ -63,7 +63,7 @@ class Settings(search_on_images.Settings):
   beam_size: int = 256  # cells of every later level to train, K
   predictor: str = 'mlp'  # mlp or rnn
   num_predictors: int = 5  # in the ensemble, each of 4/5 of the data
-  predictor_epochs: int = 100  # of training a predictor
+  predictor_epochs: int = 50  # of training a predictor
   predictor_batch_size: int = 32  # of training a predictor
   predictor_first_rate: float = 0.01  # learning rate after the first level
   predictor_rate: float = 0.002  # learning rate after later levels

@@ -25,7 +25,7 @@ from nas_jax.spaces import progressive
 
 _OUTPUT_BIAS = 1.8  # sigmoid(1.8) = 0.858, the mean accuracy of one block
 _EMBEDDING_SCALE = .1
-_FEW, _MANY = 1 << 10, 1 << 14  # architectures of one call that predicts
+_FEW, _MANY = 1 << 9, 1 << 12  # architectures of one call that predicts
 
 
 class Predictor(NamedTuple):
@@ -46,7 +46,7 @@ def ensemble(
     kind: str = 'mlp',
     num_members: int = 5,
     hidden_size: int = 100,
-    epochs: int = 100,
+    epochs: int = 50,
     batch_size: int = 32,
 ) -> Predictor:
   """Predictors trained by Adam on the absolute error (L1).

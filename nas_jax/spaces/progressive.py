@@ -110,12 +110,13 @@ def nasbench201_nodes() -> Growth:
       exists = np.asarray(levels) >= target
       operation = np.asarray(genomes)[:, e]
       found[:, target - 1, source] = np.where(exists, operation, ABSENT)
+      first_op = (target - source - 1) * num_ops  # of the edges from there
       found[:, target - 1, 3 + source] = np.where(
-          exists, e * num_ops + operation, ABSENT)
+          exists, first_op + operation, ABSENT)
     return found
 
   return Growth(3, first, expand, tokens, Vocabulary(
-      (0, 0, 0, 1, 1, 1), (num_ops, num_edges * num_ops)))
+      (0, 0, 0, 1, 2, 3), (num_ops, 3 * num_ops, 2 * num_ops, num_ops)))
 
 
 def positions(choices: discrete.Choices) -> Growth:

@@ -40,7 +40,7 @@ def pnas(
     first_size: int | None = None,
     capacity: int | None = None,
     hidden_size: int = 100,
-    epochs: int = 100,
+    epochs: int = 50,
     predictor_batch_size: int = 32,
     first_learning_rate: float = 0.01,
     learning_rate: float = 0.002,
@@ -111,8 +111,8 @@ def pnas(
 
   def ask(key: base.Key, state: PnasState) -> base.Proposals:
     del key
-    rows = (state.position + jnp.arange(batch_size)) % state.queue_size
-    return base.Proposals(state.queue[rows])
+    rows = (int(state.position) + np.arange(batch_size)) % int(state.queue_size)
+    return base.Proposals(jnp.asarray(np.asarray(state.queue)[rows]))
 
   def tell(
       key: base.Key,

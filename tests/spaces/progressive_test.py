@@ -59,12 +59,12 @@ def test_nasbench201_grows_node_by_node():
 
 def test_tokens_of_nasbench201():
   growth = progressive.nasbench201_nodes()
-  assert growth.vocabulary == ((0, 0, 0, 1, 1, 1), (5, 30))
+  assert growth.vocabulary == ((0, 0, 0, 1, 2, 3), (5, 15, 10, 5))
   genome = np.array([[3, 1, 4, 2, 0, 1]])
   _, level_2, level_3 = growth.tokens(
       np.repeat(genome, 3, axis=0), np.array([1, 2, 3])).tolist()
-  assert level_2 == [[3, -1, -1, 3, -1, -1], [1, 4, -1, 6, 14, -1], [-1] * 6]
-  assert level_3[2] == [2, 0, 1, 17, 20, 26]
+  assert level_2 == [[3, -1, -1, 3, -1, -1], [1, 4, -1, 6, 4, -1], [-1] * 6]
+  assert level_3[2] == [2, 0, 1, 12, 5, 1]
 
 
 def test_any_other_space_grows_position_by_position():
