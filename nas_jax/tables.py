@@ -120,11 +120,17 @@ def of_choices(name: str, choices: np.ndarray, columns: Mapping[str, Any],
   if choices.ndim != 2 or not choices.size:
     raise ValueError(f'choices of {where} are of shape {choices.shape}, '
                      'expected rows x positions')
-  values, numbers = zip(*(np.unique(c, return_inverse=True)
-                          for c in choices.T))
+  return _of_positions(name, list(choices.T), columns, where)
+
+
+def _of_positions(name, positions: Sequence[np.ndarray], columns, where
+                  ) -> Table:
+  """From the values of each position, which may be of different types."""
+  values, numbers = zip(*(np.unique(p, return_inverse=True)
+                          for p in positions))
   space = discrete.space([v.tolist() for v in values])
   return Table(name, space, None, _number(space, np.stack(numbers, 1), where),
-               _columns(columns, len(choices), where))
+               _columns(columns, len(positions[0]), where))
 
 
 def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
@@ -201,7 +207,7 @@ def _from_csv(path: pathlib.Path) -> Table:
   columns = {name: np.array(found[0] if len(found) == 1 else found).T
              for name, found in columns.items()}
   if arch is None:
-    return of_choices(path.stem, np.stack(choices, 1), columns, str(path))
+    return _of_positions(path.stem, choices, columns, str(path))
   cells = []
   for i, text in enumerate(arch, 2):
     try:

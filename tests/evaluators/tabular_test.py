@@ -7,6 +7,7 @@ import pytest
 
 from nas_jax import base
 from nas_jax import search
+from nas_jax import tables
 from nas_jax.evaluators import tabular
 from nas_jax.spaces import discrete
 from nas_jax.strategies import random_search
@@ -78,3 +79,59 @@ def test_tables_are_checked(rewards, options, message):
 def test_spaces_too_large_for_a_table():
   with pytest.raises(ValueError, match='the space has 1267650600228229401496'):
     tabular.tabular(discrete.space([range(2)] * 100), [0.])
+
+
+@pytest.fixture(scope='module')
+def table():
+  """Two positions of two choices; one architecture is missing."""
+  return tables.of_choices('tiny', np.array([[0, 0], [0, 1], [1, 0]]), {
+      'val': [50., np.nan, 70.], 'seconds': [1., 2., 3.],
+      'runs': [[10., 20., np.nan], [30., np.nan, np.nan], [1., 2., 3.]]})
+
+
+_ALL = jnp.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+
+
+def _benchmark(table, num_draws=1, **options):
+  evaluator = tabular.benchmark(table, **options)
+  keys = jax.random.split(jax.random.key(0), num_draws)
+  found = jax.jit(jax.vmap(lambda k: evaluator.evaluate(
+      k, (), base.Proposals(_ALL))[0]))(keys)
+  return np.asarray(found.rewards), {
+      k: np.asarray(v)[0].tolist() for k, v in found.metrics.items()}
+
+
+def test_a_benchmark_says_what_training_gave_and_cost(table):
+  rewards, metrics = _benchmark(
+      table, signal='val', seconds=table.columns['seconds'], failed_reward=.1)
+  np.testing.assert_allclose(rewards[0], [.5, .1, .7, .1])
+  assert metrics == {'failed': [0, 1, 0, 1], 'row': [0, 1, 2, -1],
+                     'simulated_seconds': [1, 2, 3, 0]}
+
+
+def test_each_training_is_as_likely(table):
+  rewards, _ = _benchmark(table, 4000, signal='runs', scale=1.)
+  for column, values in ((0, [10, 20]), (1, [30]), (2, [1, 2, 3])):
+    found, counts = np.unique(rewards[:, column], return_counts=True)
+    assert found.tolist() == values
+    expected = 4000 / len(values)
+    assert (abs(counts - expected) < 5 * expected**.5 + 1e-9).all()
+
+
+def test_noise_has_the_deviation_of_its_row(table):
+  rewards, _ = _benchmark(
+      table, 4000, signal='val', scale=1., noise=[2., 9., 0.])
+  assert abs(rewards[:, 0].mean() - 50) < 5 * 2 / 4000**.5
+  assert abs(rewards[:, 0].std() - 2) < .15
+  assert (rewards[:, 2] == 70).all() and (rewards[:, 1] == 0).all()
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(signal='test'), "no column 'test', only val, seconds, runs"),
+    (dict(signal='val', seconds=[1., 2.]), r'seconds is of shape \(2,\)'),
+    (dict(signal='val', seconds=[1., 2., np.nan]), 'seconds must be finite'),
+    (dict(signal='val', noise=-1.), 'noise must be finite and at least 0'),
+    (dict(signal='val', failed_reward=np.inf), 'failed_reward must be finite')])
+def test_benchmarks_that_cannot_be(table, options, message):
+  with pytest.raises(ValueError, match=message):
+    tabular.benchmark(table, **options)
