@@ -160,6 +160,13 @@ def embed(table: jax.Array, choice: jax.Array) -> jax.Array:
                     precision=jax.lax.Precision.HIGHEST)
 
 
+def gates(sums: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array]:
+  """The next h and c [..., H] from sums [..., 4 H], see `Stack`, and c."""
+  i, j, f, o = jnp.split(sums, 4, -1)
+  c = c * nn.sigmoid(f) + nn.sigmoid(i) * jnp.tanh(j)
+  return jnp.tanh(c) * nn.sigmoid(o), c
+
+
 def delayed(inputs: jax.Array) -> jax.Array:
   """What each step reads of [T, ...]: the one before; the first reads 0."""
   return jnp.concatenate([jnp.zeros_like(inputs[:1]), inputs[:-1]])
@@ -197,16 +204,10 @@ def _step(layers, carry, x):
   after, saved = [], []
   for (kernel, bias), (h, c_before) in zip(layers, carry):
     sums = jnp.concatenate([x, h], -1) @ kernel + bias
-    x, c = _gates(sums, c_before)
+    x, c = gates(sums, c_before)
     after.append((x, c))
     saved.append(_Saved(sums, c_before, x))
   return tuple(after), tuple(saved)
-
-
-def _gates(sums, c):
-  i, j, f, o = jnp.split(sums, 4, -1)
-  c = c * nn.sigmoid(f) + nn.sigmoid(i) * jnp.tanh(j)
-  return jnp.tanh(c) * nn.sigmoid(o), c
 
 
 @jax.custom_vjp
@@ -237,7 +238,7 @@ def _states_backward(residuals, grad):
     before, sums = [], []
     for layer in reversed(range(len(kernels))):
       (dh, dc), s = carry[layer], saved[layer]
-      dz, dc = jax.vjp(_gates, s.sums, s.c_before)[1]((dh + above, dc))
+      dz, dc = jax.vjp(gates, s.sums, s.c_before)[1]((dh + above, dc))
       if layer:
         dx = dz @ transposed[layer]
         above, dh = dx[..., :-hidden], dx[..., -hidden:]
