@@ -18,6 +18,7 @@ from nas_jax import base
 from nas_jax.spaces import discrete
 from nas_jax.spaces import nasbench201
 from nas_jax.spaces import progressive_cell
+from nas_jax.spaces import progressive_forms
 
 ABSENT = -1  # in place of a token
 
@@ -63,7 +64,7 @@ def cells(num_operations: int, num_blocks: int) -> Growth:
   """
   def expand(genomes: np.ndarray, level: int) -> np.ndarray:
     del level  # A genome says how many blocks it has.
-    return progressive_cell.expand(genomes, num_operations)
+    return progressive_forms.expand(genomes, num_operations)
 
   def tokens(genomes: np.ndarray, levels: np.ndarray) -> np.ndarray:
     blocks = np.asarray(genomes)[:, 1:].reshape(-1, num_blocks, 4)
@@ -72,7 +73,7 @@ def cells(num_operations: int, num_blocks: int) -> Growth:
 
   return Growth(
       num_blocks,
-      functools.partial(progressive_cell.first, num_operations, num_blocks),
+      functools.partial(progressive_forms.first, num_operations, num_blocks),
       expand, tokens,
       Vocabulary((0, 0, 1, 1), (num_blocks + 1, num_operations)))
 

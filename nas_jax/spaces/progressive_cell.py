@@ -5,15 +5,11 @@ the last cell, and state 2 + k that of block k (the numbering of DARTS). A
 block (I1, I2, O1, O2) applies two operations to two earlier states and adds
 the results. One cell serves with stride 1 and with stride 2.
 
-Two cells are the same where the halves of blocks are exchanged and the blocks
-relabelled. `canonical` names each once, `progressive_count` says how many there are.
-
 Reference: Liu et al., Progressive Neural Architecture Search, arXiv
   1712.00559, sec. 3.1 and 4.1; tensorflow/models pnasnet.py.
 """
 
-from collections.abc import Iterator, Sequence
-import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -30,7 +26,6 @@ OPERATIONS = (
     'skip_connect', 'avg_pool_3x3', 'max_pool_3x3', 'dil_conv_3x3')
 
 _CONCATS = ('nodes', 'loose')
-_CHUNK = 1 << 18  # cells that are put into canonical form together
 
 
 class Cell(NamedTuple):
@@ -154,53 +149,6 @@ def choices_of(operations: Sequence[str], num_blocks: int) -> discrete.Choices:
   return tuple(found)
 
 
-def canonical(genomes: np.ndarray, num_operations: int) -> np.ndarray:
-  """One genome for all that are the same cell, int32[n, L].
-
-  Args:
-    genomes: int32[n, L], of any numbers of blocks.
-    num_operations: K.
-  """
-  genomes = np.asarray(genomes, np.int32)
-  found = np.zeros(genomes.shape, np.int32)
-  for depth in np.unique(genomes[:, 0]):
-    rows = np.flatnonzero(genomes[:, 0] == depth)
-    blocks = genomes[rows, 1:].reshape(len(rows), -1, 4)[:, :depth + 1]
-    found[rows] = _genomes(_keys(blocks, num_operations), depth + 1,
-                           num_operations, genomes.shape[1])
-  return found
-
-
-def first(num_operations: int, num_blocks: int) -> np.ndarray:
-  """All different cells of one block, int32[n, 1 + 4 B]."""
-  blocks = _all_blocks(0, num_operations)[:, None]
-  return _genomes(np.unique(_keys(blocks, num_operations)), 1, num_operations,
-                  1 + 4 * num_blocks)
-
-
-def expand(genomes: np.ndarray, num_operations: int) -> np.ndarray:
-  """All different cells with one block more, int32[m, L].
-
-  Args:
-    genomes: int32[n, L], all of the same number of blocks.
-    num_operations: K.
-  """
-  genomes = np.asarray(genomes, np.int32)
-  depth, length = int(genomes[0, 0]) + 1, genomes.shape[1]
-  old = genomes[:, 1:].reshape(len(genomes), -1, 4)[:, :depth]
-  new = _all_blocks(depth, num_operations)
-  keys = []
-  step = max(1, _CHUNK // len(new))
-  for i in range(0, len(old), step):
-    part = old[i:i + step]
-    blocks = np.concatenate([
-        np.repeat(part, len(new), axis=0),
-        np.tile(new, (len(part), 1))[:, None]], axis=1)
-    keys.append(np.unique(_keys(blocks, num_operations)))
-  return _genomes(np.unique(np.concatenate(keys)), depth + 1, num_operations,
-                  length)
-
-
 def _cut(genome: base.Genome) -> base.Genome:
   """The genome with 0 beyond its last block."""
   return jnp.where(
@@ -210,91 +158,6 @@ def _cut(genome: base.Genome) -> base.Genome:
 def _output(pairs, concat: str) -> tuple[int, ...]:
   read = {state for _, state in pairs} if concat == 'loose' else ()
   return tuple(s for s in range(2, len(pairs) // 2 + 2) if s not in read)
-
-
-def _all_blocks(num_earlier: int, num_operations: int) -> np.ndarray:
-  """Blocks after so many others, halves in order, int32[m, 4]."""
-  halves = np.arange((num_earlier + 2) * num_operations)
-  first_, second = np.triu_indices(len(halves))
-  return np.stack([
-      first_ // num_operations, second // num_operations,
-      first_ % num_operations, second % num_operations], 1).astype(np.int32)
-
-
-def _keys(blocks: np.ndarray, num_operations: int) -> np.ndarray:
-  """A number for each cell, equal for the same cells: int32[n, b, 4] -> int64.
-
-  Blocks are put in order one at a time: of those whose inputs are in place,
-  the one with the smallest halves comes next. Only blocks that are equal can
-  tie; where another block reads one of them, every order of theirs is tried,
-  and the smallest key counts.
-  """
-  n, b, _ = blocks.shape
-  halves = np.sort(blocks[..., :2].astype(np.int32) * num_operations
-                   + blocks[..., 2:], axis=-1)
-  inputs, ops = halves // num_operations, halves % num_operations
-  same = (halves[:, :, None] == halves[:, None]).all(-1)
-  group = np.argmax(same, axis=2)  # the first block that is equal
-  twin = same.sum(axis=2) > 1
-  read = (inputs[:, None] == np.arange(b)[:, None, None] + 2).any((2, 3))
-  hard = (twin & read).any(axis=1)
-  keys = np.empty(n, np.int64)
-  easy = np.flatnonzero(~hard)
-  keys[easy] = _greedy(inputs[easy], ops[easy], num_operations,
-                       np.arange(b, dtype=np.int32))
-  hard = np.flatnonzero(hard)
-  patterns, which = np.unique(group[hard], axis=0, return_inverse=True)
-  for i, pattern in enumerate(patterns):
-    rows = hard[which.ravel() == i]
-    keys[rows] = np.min([
-        _greedy(inputs[rows], ops[rows], num_operations, priority)
-        for priority in _orders(pattern)], axis=0)
-  return keys
-
-
-def _greedy(inputs, ops, num_operations, priority) -> np.ndarray:
-  """Keys of cells whose equal blocks have this order."""
-  n, b, _ = inputs.shape
-  rows, never = np.arange(n), np.int32(b + 2)
-  labels = np.full((n, b + 2), never)
-  labels[:, :2] = 0, 1
-  placed = np.zeros((n, b), bool)
-  flat, keys = inputs.reshape(n, 2 * b), np.zeros(n, np.int64)
-  base_ = int(never + 1) * num_operations
-  for k in range(b):
-    halves = (np.take_along_axis(labels, flat, 1).reshape(inputs.shape)
-              * num_operations + ops)
-    low, high = halves.min(-1), halves.max(-1)
-    rank = (low * base_ + high) * b + priority
-    rank[placed | (high >= never * num_operations)] = np.iinfo(np.int32).max
-    chosen = np.argmin(rank, axis=1)
-    placed[rows, chosen] = True
-    labels[rows, chosen + 2] = k + 2
-    size = (k + 2) * num_operations
-    keys = (keys * size + low[rows, chosen]) * size + high[rows, chosen]
-  return keys
-
-
-def _orders(group: Sequence[int]) -> Iterator[np.ndarray]:
-  """All priorities of blocks that differ in the order of equal ones."""
-  members = [np.flatnonzero(group == g) for g in np.unique(group)]
-  for orders in itertools.product(*map(itertools.permutations, members)):
-    priority = np.empty(len(group), np.int32)
-    for places, order in zip(members, orders):
-      priority[list(order)] = places
-    yield priority
-
-
-def _genomes(keys, num_blocks, num_operations, length) -> np.ndarray:
-  """The cells of keys, int32[n, L]."""
-  genomes = np.zeros((len(keys), length), np.int32)
-  genomes[:, 0] = num_blocks - 1
-  for k in reversed(range(num_blocks)):
-    for side in (1, 0):
-      keys, half = np.divmod(keys, (k + 2) * num_operations)
-      genomes[:, 1 + 4 * k + side] = half // num_operations
-      genomes[:, 3 + 4 * k + side] = half % num_operations
-  return genomes
 
 
 def _check(operations, num_blocks, concat) -> None:

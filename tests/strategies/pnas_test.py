@@ -10,6 +10,7 @@ from nas_jax.evaluators import tabular
 from nas_jax.spaces import discrete
 from nas_jax.spaces import nasbench201
 from nas_jax.spaces import progressive_cell
+from nas_jax.spaces import progressive_forms
 from nas_jax.strategies import pnas
 
 _FAST = dict(epochs=30, num_predictors=2)
@@ -64,8 +65,8 @@ def test_every_level_has_a_block_more(run):
 
 def test_children_extend_the_beam_before(run):
   genomes, _ = run
-  second = {g.tobytes() for g in progressive_cell.expand(genomes[:21], 3)}
-  third = {g.tobytes() for g in progressive_cell.expand(genomes[21:41], 3)}
+  second = {g.tobytes() for g in progressive_forms.expand(genomes[:21], 3)}
+  third = {g.tobytes() for g in progressive_forms.expand(genomes[21:41], 3)}
   assert {g.tobytes() for g in genomes[21:41]} <= second
   assert {g.tobytes() for g in genomes[41:]} <= third
 
@@ -75,7 +76,7 @@ def test_the_beam_is_what_promises_most(cells, run):
   score = _scorer(cells)
   for level, part in ((2, genomes[21:41]), (3, genomes[41:])):
     parents = genomes[:21] if level == 2 else genomes[21:41]
-    everything = score(progressive_cell.expand(parents, 3))
+    everything = score(progressive_forms.expand(parents, 3))
     assert score(part).mean() > np.quantile(everything, .75)
   # Mean rewards of the beams grow with their level.
   means = [score(genomes[genomes[:, 0] == b]).mean() for b in range(3)]
