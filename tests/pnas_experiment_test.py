@@ -96,6 +96,11 @@ def test_flags_have_help_and_scales_fit():
     assert set(values) <= fields
     settings = pnas.Settings(**values | {'scale': scale})
     assert not pnas.strategy(pnas.space_of(settings), settings).jittable
+    if settings.dataset == 'digits':  # All that a run builds.
+      made = pnas.make(settings)
+      assert made.child_recipe.epochs == values['epochs']
+      job, = made.final_jobs(problem.example(made.space))
+      assert job.recipe.epochs == values['final_epochs']
 
 
 @pytest.mark.parametrize('options, message', [

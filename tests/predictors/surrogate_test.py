@@ -112,6 +112,17 @@ def test_an_ensemble_learns_and_ranks_unseen_cells():
   np.testing.assert_allclose(members.mean(0), found, rtol=1e-5)
 
 
+def test_an_ensemble_varies_less_than_its_members():
+  tokens, scores = _task()
+  model = surrogate.ensemble(_SMALL.vocabulary, epochs=20)
+  found = np.array([
+      model.members(model.fit(jax.random.key(seed), tokens[:60], scores[:60],
+                              60, .01), jnp.asarray(tokens[60:160]))
+      for seed in range(6)])  # [seeds, members, cells]
+  single = found.var(axis=0).mean()
+  assert found.mean(axis=1).var(axis=0).mean() < .6 * single
+
+
 def test_rows_beyond_the_count_are_ignored():
   tokens, scores = _task(1)
   assert len(tokens) == 21
