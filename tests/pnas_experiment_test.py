@@ -60,6 +60,9 @@ def test_paper_scale_is_the_published_search():
   assert (child.epochs, child.learning_rate, child.schedule,
           child.auxiliary_weight, child.drop_path_keep) == (
               20, .01, 'cosine', 0., 1.)
+  # Of 45,000 images: 0.9 million examples per model, 1.0 billion in all.
+  assert child.epochs * 45_000 == 900_000
+  assert settings.num_children * child.epochs * 45_000 == 1_044_000_000
   result = recipes.load(settings.final_recipe)
   assert (result.epochs, result.learning_rate, result.auxiliary_weight,
           result.drop_path_keep) == (600, .025, .4, .6)

@@ -79,9 +79,10 @@ def pnas(
   Raises:
     ValueError: an argument out of range.
 
-  Note: epochs and batch size of the predictors are not published. An
-  architecture that belongs to the beams of several levels, as one can in
-  spaces that are not PNAS's, is evaluated once.
+  Note: epochs and batch size of the predictors are not published, nor is how
+  equal expansions are told apart; here they count once. An architecture that
+  belongs to the beams of several levels, as one can in spaces that are not
+  PNAS's, is evaluated once.
   """
   growth = growth or progressive.growth_of(space)
   _check(beam_size, batch_size, first_size, first_learning_rate, learning_rate)

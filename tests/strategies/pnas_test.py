@@ -95,6 +95,14 @@ def test_published_settings_are_the_defaults():
   assert first.tolist() == [[0, 0, 0, 0, 0] + [0] * 16]
 
 
+@pytest.mark.parametrize('num_blocks, expected', [
+    (1, 136), (2, 392), (3, 648), (4, 904), (5, 1160)])
+def test_models_of_pnasnets_of_fewer_blocks(num_blocks, expected):
+  space = progressive_cell.space(num_blocks=num_blocks)
+  state = jax.eval_shape(lambda: pnas.pnas(space).init(None))
+  assert state.genomes.shape[0] == expected
+
+
 def test_small_levels_are_enumerated():
   space = progressive_cell.space(('a',), num_blocks=3)
   strategy = pnas.pnas(space, beam_size=50, batch_size=4, **_FAST)
