@@ -1,0 +1,496 @@
+"""A population that any number of processes share without a lock.
+
+An individual is a directory. Its name, `<id>.<state>.<fitness>`, says all that
+the others need, so that one listing shows the population, and whatever happens
+to an individual is one atomic rename, which only one process can do. A process
+that finds an individual changed by another gives up what it was about and
+starts over. Nothing is lost when a process is killed at any instant: what it
+was writing or training is thrown away after a while.
+
+Real et al., ICML 2017, arXiv 1703.01041: the directories, the renames and the
+giving up are theirs.
+
+Note: what the paper leaves open is settled so. States are `born` (being
+written), `training`, `alive`, `dead` and `trash` (being deleted); where there
+is no fitness the name says `none`. A dead individual leaves its record, a
+small JSON file, in `history/`, and is deleted, except the best of all so far.
+Whoever trains an individual touches its directory now and then; one that is
+not touched for `lease_seconds` is dead. On network file systems a rename may
+be done and reported as failed, which does no harm here: who is told so starts
+over. What is not named like an individual is left alone.
+"""
+
+from collections.abc import Callable, Iterator
+import contextlib
+import errno
+import json
+import math
+import os
+import pathlib
+import re
+import shutil
+import threading
+import time
+from typing import Any, NamedTuple
+import uuid
+import zipfile
+
+from absl import logging
+import numpy as np
+
+from nas_jax import records
+
+Path = str | os.PathLike
+Record = dict[str, Any]  # that JSON can say
+Arrays = dict[str, np.ndarray]
+
+STATES = ('born', 'training', 'alive', 'dead', 'trash')
+_NAME = re.compile(r'([0-9a-f]{16})\.(%s)\.([-+.\de]+|none)' % '|'.join(STATES))
+_RECORD, _ARRAYS = 'individual.json', 'weights.npz'
+# Of a directory that another process has renamed or deleted.
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
+_TAKEN = (errno.ENOTEMPTY, errno.EEXIST)
+
+
+class ConcurrencyError(Exception):
+  """Another process has changed the individual: give up and start over."""
+
+
+class PopulationTooSmallError(Exception):
+  """There are not enough individuals for this; others may be in training."""
+
+
+class DamagedError(Exception):
+  """What an individual has written cannot be read."""
+
+
+class Individual(NamedTuple):
+  """What a listing tells."""
+  id: str
+  state: str  # one of STATES
+  fitness: float | None  # None before it is evaluated
+
+
+class Population(NamedTuple):
+  """A population; all functions may be called by any process at any time.
+
+  Those that take an individual raise ConcurrencyError if it is no longer in
+  the state in which it was listed.
+
+  Attributes:
+    individuals: () -> those that are not deleted, by one listing.
+    evaluated: () -> how many were ever evaluated.
+    begun: () -> how many were ever evaluated or are in training.
+    create: (id, record) -> a new individual in training.
+    finish: (individual, record, arrays, fitness, failed) -> it, alive with all
+      that was given, or dead if it has failed.
+    kill: individual -> it, dead.
+    discard: individual -> it, dead and without its fitness, for what is
+      damaged or not to be believed.
+    load: individual -> its record and its arrays; the individual had not been
+      changed when all was read. Raises DamagedError.
+    renew: individual -> None; says that it is still being trained.
+    collect: () -> None; declares abandoned individuals dead, and deletes dead
+      ones but the best of all that were evaluated.
+    history: () -> the records of all that were ever evaluated or abandoned,
+      each with 'id', 'state' and 'fitness'.
+    lease_seconds: after which an individual that is not renewed is abandoned.
+  """
+  individuals: Callable[[], list[Individual]]
+  evaluated: Callable[[], int]
+  begun: Callable[[], int]
+  create: Callable[[str, Record], Individual]
+  finish: Callable[[Individual, Record, Arrays, float, bool], Individual]
+  kill: Callable[[Individual], Individual]
+  discard: Callable[[Individual], Individual]
+  load: Callable[[Individual], tuple[Record, Arrays]]
+  renew: Callable[[Individual], None]
+  collect: Callable[[], None]
+  history: Callable[[], list[Record]]
+  lease_seconds: float
+
+
+def directory(folder: Path, *, lease_seconds: float = 60.) -> Population:
+  """A population in `folder`/population and `folder`/history.
+
+  Args:
+    folder: on any file system with atomic renames; made if it does not exist.
+    lease_seconds: see `Population`.
+
+  Raises:
+    ValueError: the lease is not positive.
+  """
+  if not lease_seconds > 0:
+    raise ValueError(f'lease_seconds is {lease_seconds}, expected more than 0')
+  return _population(_Disk(pathlib.Path(folder)), lease_seconds)
+
+
+def memory() -> Population:
+  """The same in the memory of this process, where nobody is ever abandoned."""
+  return _population(_Memory(), math.inf)
+
+
+def best(population: Population) -> tuple[Individual, Record, Arrays] | None:
+  """The fittest of all, alive or dead, with its content; None if there is none.
+
+  Damaged ones are discarded.
+  """
+  while (found := fittest(population.individuals())) is not None:
+    try:
+      return found, *population.load(found)
+    except DamagedError as e:
+      logging.warning('discarding %s: %s', name_of(found), e)
+      with contextlib.suppress(ConcurrencyError):
+        population.discard(found)
+    except ConcurrencyError:
+      continue
+  return None
+
+
+def fittest(individuals: list[Individual]) -> Individual | None:
+  """Of those alive or dead; of equal ones that with the greatest id."""
+  return max((i for i in individuals if i.state in ('alive', 'dead')
+              and i.fitness is not None), key=lambda i: (i.fitness, i.id),
+             default=None)
+
+
+@contextlib.contextmanager
+def kept(renew: Callable[[], None], lease_seconds: float) -> Iterator[None]:
+  """Calls renew() in the background, some times in a lease.
+
+  It ends with the block, with the process, or with a ConcurrencyError.
+  """
+  if math.isinf(lease_seconds):
+    yield
+    return
+  over = threading.Event()
+
+  def keep():
+    while not over.wait(lease_seconds / 5):
+      try:
+        renew()
+      except ConcurrencyError:
+        return
+      except OSError as e:
+        logging.warning('a lease could not be renewed: %s', e)
+
+  thread = threading.Thread(target=keep, daemon=True)
+  thread.start()
+  try:
+    yield
+  finally:
+    over.set()
+    thread.join()
+
+
+@contextlib.contextmanager
+def claimed(path: Path, lease_seconds: float) -> Iterator[bool]:
+  """Whether this process alone may do what `path` stands for.
+
+  The claim is a directory that is renamed to `path`, which fails where there is
+  one. It is kept while the block runs, and left behind by a process that is
+  killed; then others can have it after the lease.
+
+  Note: two that find a claim abandoned in the same instant may both have it.
+  What is done under a claim has to bear that.
+  """
+  path = pathlib.Path(path)
+  mine = path.with_name(f'{path.name}.{uuid.uuid4().hex}')
+  mine.mkdir(parents=True)
+  (mine / 'claimed').touch()  # A directory that is not empty is not replaced.
+  try:
+    if _is_old(path, lease_seconds):
+      _rename(path, path.with_name(f'{mine.name}.old'))
+    os.rename(mine, path)
+  except (OSError, ConcurrencyError) as e:
+    shutil.rmtree(mine, ignore_errors=True)
+    if isinstance(e, OSError) and e.errno not in _TAKEN:
+      raise
+    yield False
+    return
+  finally:
+    shutil.rmtree(path.with_name(f'{mine.name}.old'), ignore_errors=True)
+  try:
+    with kept(lambda: _touch(path), lease_seconds):
+      yield True
+  finally:
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def name_of(individual: Individual) -> str:
+  """Of its directory."""
+  fitness = individual.fitness
+  return (f'{individual.id}.{individual.state}.'
+          f'{"none" if fitness is None else repr(float(fitness))}')
+
+
+def parse(name: str) -> Individual | None:
+  """The inverse of `name_of`; None where a name is not an individual's."""
+  match = _NAME.fullmatch(name)
+  if not match:
+    return None
+  identity, state, text = match.groups()
+  try:
+    fitness = None if text == 'none' else float(text)
+  except ValueError:
+    return None
+  evaluated = state in ('alive', 'dead', 'trash') and fitness is not None
+  fits = state != 'alive' if fitness is None else (
+      evaluated and math.isfinite(fitness))
+  return Individual(identity, state, fitness) if fits else None
+
+
+def _population(store, lease_seconds: float) -> Population:
+  """The rules, whatever holds the individuals."""
+
+  def individuals():
+    # A listing made during a rename may show both names: the later one holds.
+    found: dict[str, Individual] = {}
+    for individual in filter(None, map(parse, store.names())):
+      other = found.get(individual.id)
+      if other is None or _age(individual) > _age(other):
+        found[individual.id] = individual
+    return list(found.values())
+
+  def ever():
+    """By id. What is deleted meanwhile is in one of the two, or in both."""
+    found = {i.id: i for i in individuals()}
+    return {i.id: i for i in filter(None, map(parse, store.buried()))} | found
+
+  def evaluated():
+    return sum(i.fitness is not None for i in ever().values())
+
+  def begun():
+    return sum(i.fitness is not None or i.state == 'training'
+               for i in ever().values())
+
+  def move(individual, state, fitness):
+    moved = Individual(individual.id, state, fitness)
+    store.rename(name_of(individual), name_of(moved))
+    return moved
+
+  def create(identity, record):
+    born = Individual(identity, 'born', None)
+    store.write(name_of(born), record, None, new=True)
+    return move(born, 'training', None)
+
+  def finish(individual, record, arrays, fitness, failed):
+    if not math.isfinite(fitness):
+      raise ValueError(f'the fitness of {individual.id} is {fitness}')
+    store.write(name_of(individual), record, None if failed else arrays)
+    return move(individual, 'dead' if failed else 'alive', float(fitness))
+
+  def kill(individual):
+    return move(individual, 'dead', individual.fitness)
+
+  def discard(individual):
+    return move(individual, 'dead', None)
+
+  def load(individual):
+    return store.read(name_of(individual))
+
+  def renew(individual):
+    store.touch(name_of(individual))
+
+  def collect():
+    found = individuals()
+    spared = fittest(found)
+    for individual in found:
+      with contextlib.suppress(ConcurrencyError):
+        if individual.state in ('born', 'training') and store.is_old(
+            name_of(individual), lease_seconds):
+          individual = discard(individual)
+        if individual.state == 'dead' and individual != spared:
+          individual = move(individual, 'trash', individual.fitness)
+        if individual.state == 'trash':  # Also what another has left so.
+          store.bury(name_of(individual),
+                     name_of(individual._replace(state='dead')))
+
+  def history():
+    found = {}
+    for individual in individuals():
+      if individual.state in ('alive', 'dead'):
+        with contextlib.suppress(ConcurrencyError, DamagedError):
+          found[individual] = store.record(name_of(individual))
+    known = {i.id for i in found}
+    for individual in filter(None, map(parse, store.buried())):
+      if individual.id not in known:
+        with contextlib.suppress(DamagedError):
+          found[individual] = store.buried_record(name_of(individual))
+    return [record | individual._asdict()
+            for individual, record in found.items()]
+
+  return Population(individuals, evaluated, begun, create, finish, kill,
+                    discard, load, renew, collect, history, lease_seconds)
+
+
+def _age(individual: Individual) -> int:
+  return STATES.index(individual.state)
+
+
+class _Disk:
+  """Directories in `population`, records of deleted ones in `history`."""
+
+  def __init__(self, folder: pathlib.Path):
+    self._folder = folder / 'population'
+    self._history = folder / 'history'
+    for path in (self._folder, self._history):
+      path.mkdir(parents=True, exist_ok=True)
+
+  def names(self):
+    with os.scandir(self._folder) as entries:
+      return [e.name for e in entries if e.is_dir(follow_symlinks=False)]
+
+  def buried(self):
+    return [name.removesuffix('.json') for name in os.listdir(self._history)
+            if name.endswith('.json')]
+
+  def write(self, name, record, arrays, new=False):
+    path = self._folder / name
+    with _nobody_else():
+      if new:
+        path.mkdir()
+      if arrays is not None:
+        with open(path / _ARRAYS, 'wb') as f:
+          np.savez(f, **arrays)
+          f.flush()
+          os.fsync(f.fileno())
+      records.write_json(path / _RECORD, record)
+
+  def rename(self, old, new):
+    _rename(self._folder / old, self._folder / new)
+
+  def read(self, name):
+    path = self._folder / name
+    try:
+      with np.load(path / _ARRAYS, allow_pickle=False) as file:
+        arrays = {key: file[key] for key in file.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as e:
+      raise _why(path, e) from e
+    record = self.record(name)
+    if not path.is_dir():  # What was read may be half of it.
+      raise ConcurrencyError(name)
+    return record, arrays
+
+  def record(self, name):
+    return _read_record(self._folder / name, self._folder / name / _RECORD)
+
+  def buried_record(self, name):
+    return _read_record(self._history, self._history / f'{name}.json')
+
+  def touch(self, name):
+    _touch(self._folder / name)
+
+  def is_old(self, name, seconds):
+    return _is_old(self._folder / name, seconds)
+
+  def bury(self, name, buried):
+    path = self._folder / name
+    with contextlib.suppress(ConcurrencyError):  # It had none, or is moved.
+      _rename(path / _RECORD, self._history / f'{buried}.json')
+    shutil.rmtree(path, ignore_errors=True)
+
+
+class _Memory:
+  """Two dictionaries; each of their operations is atomic."""
+
+  def __init__(self):
+    self._content: dict[str, tuple[str, dict[str, np.ndarray]]] = {}
+    self._history: dict[str, str] = {}
+
+  def names(self):
+    return list(self._content)
+
+  def buried(self):
+    return list(self._history)
+
+  def write(self, name, record, arrays, new=False):
+    if not new and name not in self._content:
+      raise ConcurrencyError(name)
+    self._content[name] = json.dumps(record, allow_nan=False), {
+        key: np.array(value) for key, value in (arrays or {}).items()}
+
+  def rename(self, old, new):
+    content = self._content.pop(old, None)
+    if content is None:
+      raise ConcurrencyError(old)
+    self._content[new] = content
+
+  def read(self, name):
+    return self.record(name), {
+        key: value.copy() for key, value in self._content[name][1].items()}
+
+  def record(self, name):
+    if name not in self._content:
+      raise ConcurrencyError(name)
+    return json.loads(self._content[name][0])
+
+  def buried_record(self, name):
+    return json.loads(self._history[name])
+
+  def touch(self, name):
+    pass
+
+  def is_old(self, name, seconds):
+    return False
+
+  def bury(self, name, buried):
+    content = self._content.pop(name, None)
+    if content is not None:
+      self._history[buried] = content[0]
+
+
+@contextlib.contextmanager
+def _nobody_else() -> Iterator[None]:
+  """A missing directory means that another process was faster."""
+  try:
+    yield
+  except OSError as e:
+    if e.errno in _GONE:
+      raise ConcurrencyError(e.filename) from e
+    raise
+
+
+def _rename(old: pathlib.Path, new: pathlib.Path) -> None:
+  with _nobody_else():
+    os.rename(old, new)
+
+
+def _touch(path: pathlib.Path) -> None:
+  with _nobody_else():
+    os.utime(path)
+
+
+def _is_old(path: pathlib.Path, seconds: float) -> bool:
+  """By the clock of the file system, which all processes share."""
+  try:
+    changed = path.stat().st_mtime
+  except OSError:
+    return False
+  if time.time() - changed < seconds / 2:
+    return False  # It saves the probe; clocks differ less than leases.
+  probe = path.with_name(f'probe.{uuid.uuid4().hex}')
+  probe.touch()
+  now = probe.stat().st_mtime
+  probe.unlink()
+  return now - changed > seconds
+
+
+def _read_record(folder: pathlib.Path, path: pathlib.Path) -> Record:
+  try:
+    record = records.read_json(path)
+  except ValueError as e:
+    raise _why(folder, e) from e
+  if not isinstance(record, dict):
+    raise DamagedError(f'{path} holds no record')
+  return record
+
+
+def _why(folder: pathlib.Path, error: Exception) -> Exception:
+  """Why an individual could not be read: another process, damage, the disk."""
+  if not folder.is_dir():
+    return ConcurrencyError(folder.name)
+  cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+  if isinstance(cause, OSError) and cause.errno not in _GONE:
+    return cause
+  return DamagedError(str(error))
