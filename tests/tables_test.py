@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from nas_jax import base
+from nas_jax import base
 from nas_jax import statistics
 from nas_jax import tables
 from nas_jax.evaluators import tabular
-from nas_jax.spaces import graph
 from nas_jax.spaces import nasbench101
+from nas_jax.spaces import nasbench101_keys
 from nas_jax.spaces import nasbench201
 
 _ARCH = '|{}~0|+|{}~0|{}~1|+|{}~0|{}~1|{}~2|'
@@ -130,7 +131,8 @@ def test_a_table_of_nasbench101_knows_equal_cells(tmp_path):
   table = tables.load(tmp_path / 'a.npz')
   assert table.name == 'nasbench101' and len(kept) == 91
   prints = [nasbench101.fingerprint(c) for c in kept]
-  rows = jax.jit(table.number)(np.stack([graph.nasbench101_genome(c) for c in cells]))
+  rows = jax.jit(table.number)(
+      np.stack([nasbench101_keys.from_cell(c) for c in cells]))
   assert [prints[r] for r in rows] == [nasbench101.fingerprint(c)
                                        for c in cells]
   evaluator = tabular.benchmark(table, signal='val')
@@ -163,6 +165,9 @@ def test_the_package_is_read_as_data(package):
   assert table.columns['cifar100_val_200_seeds'][0].tolist() == [81, 81]
   assert np.isnan(table.columns['cifar10_val_200_seeds'][1, 1])
   assert table.columns['imagenet16_120_train_time_s'].tolist() == [5, 5]
+  # A 1x1 and a 3x3 convolution; none of them.
+  np.testing.assert_allclose(
+      table.columns['cifar10_params_M'], [.344346, .073306])
   assert row_of(table, _ARCH.format(*nasbench201.OPERATIONS, 'none')) == 0
   (package / 'cifar10.pkl').write_bytes(pickle.dumps(statistics.holm))
   with pytest.raises(ValueError, match='is no plain data'):
@@ -184,6 +189,17 @@ def test_without_the_package_the_way_to_get_it_is_said(monkeypatch):
     ('a.csv', 'x:a,val\n1\n', 'line 2 of .* has 1 fields'),
     ('a.csv', 'x:a,val\n1,2\n1,3\n', 'rows 0 and 1 of .* same architecture'),
     ('a.csv', 'x:a\n1\n', 'no column of numbers'),
+    ('a.csv', 'x:a,val,val\n1,2,3\n', "two columns 'val'"),
+    ('a.csv', 'x:a,val\n1,2\n2,inf\n', 'val of .* is infinite in row 1'),
+    ('a.csv', 'x:a,val\n1,2\nnan,3\n', 'choice that is not finite'),
+    ('a.csv', 'matrix,operations,val\n'
+     '010,input output,1\n', 'matrix has 3 digits, expected 4'),
+    ('a.csv', 'matrix,operations,val\n0200,input output,1\n',
+     'expected digits 0 and 1'),
+    ('a.csv', 'matrix,operations,val\n0000,input output,1\n',
+     'line 2 of .*no path leads'),
+    ('a.csv', 'matrix,operations,val\n010001000,input pool output,1\n',
+     "vertex 1 is 'pool'"),
     ('a.npz', 'text', 'cannot be read'),
     ('a.txt', 'text', 'neither an .npz nor a .csv'),
 ])

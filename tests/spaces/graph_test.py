@@ -1,4 +1,4 @@
-"""The spaces of NAS-Bench-201 and NAS-Bench-101: published counts, keys."""
+"""The spaces of NAS-Bench-201 and NAS-Bench-101."""
 
 import collections
 
@@ -9,7 +9,10 @@ import pytest
 from nas_jax.spaces import discrete
 from nas_jax.spaces import graph
 from nas_jax.spaces import nasbench101
+from nas_jax.spaces import nasbench101_keys
 from nas_jax.spaces import nasbench201
+
+_all_legal = jax.jit(jax.vmap(nasbench101_keys.is_legal))
 
 
 def test_nasbench201_has_15625_cells_in_6466_and_12751_classes():
@@ -38,30 +41,6 @@ def test_a_mutation_of_nasbench201_changes_one_edge():
   assert len(np.unique(np.asarray(children), axis=0)) == 24
 
 
-def test_cells_of_nasbench101_up_to_five_vertices():
-  # 1, 6, 84 and 2,441 for 2, 3, 4 and 5 vertices.
-  assert len(graph.enumerate_nasbench101(3)) == 7
-  assert len(graph.enumerate_nasbench101(4)) == 91
-  assert len(graph.enumerate_nasbench101(5)) == 2_532
-  with pytest.raises(ValueError, match='max_vertices is 8'):
-    graph.enumerate_nasbench101(8)
-
-
-def test_all_423624_cells_of_nasbench101():
-  assert len(graph.enumerate_nasbench101(6)) == 64_542
-  assert len(graph.enumerate_nasbench101()) == 423_624
-
-
-def test_keys_agree_with_fingerprints():
-  """Of all labelled cells of up to five vertices."""
-  cells = [c for v in range(2, 6) for c in nasbench101.cells(v)]
-  assert len(cells) == 1 + 6 + 90 + 3_267
-  keys = graph.keys_of(np.array([graph.nasbench101_genome(c) for c in cells]))
-  pairs = {(nasbench101.fingerprint(c), k) for c, k in zip(cells, keys)}
-  prints, found = zip(*pairs)
-  assert len(pairs) == len(set(prints)) == len(set(found)) == 2_532
-
-
 @pytest.fixture(scope='module')
 def sampled():
   space = graph.nasbench101()
@@ -79,7 +58,7 @@ def test_samples_of_nasbench101_are_legal_and_uniform(sampled):
     assert abs(count - 10_000 / 3) < 5 * (10_000 * 2 / 9)**.5
   # The part of legal matrices with an edge from input to output.
   bits = np.random.default_rng(0).integers(0, 2, (100_000, 26))
-  legal = np.asarray(jax.jit(jax.vmap(graph.is_legal))(bits))
+  legal = np.asarray(_all_legal(bits))
   expected = bits[legal][:, 15].mean()
   assert abs(genomes[:, 15].mean() - expected) < 5 * .5 / 2000**.5
 
@@ -97,30 +76,4 @@ def test_mutations_of_nasbench101_are_legal_and_small(sampled):
   children = np.asarray(jax.jit(jax.vmap(space.mutate))(
       jax.random.split(jax.random.key(1), len(genomes)), genomes))
   assert ((children != genomes).sum(axis=1) == 1).all()
-  assert np.asarray(jax.vmap(graph.is_legal)(children)).all()
-
-
-def test_rows_are_found_under_any_numbering(sampled):
-  space, genomes = sampled
-  keys = graph.keys_of(genomes)
-  _, first = np.unique(keys, return_index=True)
-  number = jax.jit(graph.row_of_nasbench101(genomes[first]))
-  rows = np.asarray(number(genomes))
-  assert (keys[first][rows] == keys).all()
-  # The vertices 1 and 2 of a cell without an edge between them, exchanged.
-  cell = nasbench101.Cell(
-      ((0, 1, 1, 0), (0, 0, 0, 1), (0, 0, 0, 1), (0, 0, 0, 0)),
-      ('input', *nasbench101.OPERATIONS[:2], 'output'))
-  swapped = cell._replace(operations=('input', *nasbench101.OPERATIONS[1::-1],
-                                      'output'))
-  one = jax.jit(graph.row_of_nasbench101(graph.nasbench101_genome(cell)[None]))
-  found = one(np.concatenate([
-      graph.nasbench101_genome(swapped)[None], genomes[:49]])[:, None])
-  mine = nasbench101.fingerprint(cell)
-  expected = [0] + [0 if nasbench101.fingerprint(nasbench101.cell(
-      *space.genotype(g))) == mine else -1 for g in genomes[:49]]
-  assert found.tolist() == [[e] for e in expected]
-  assert expected.count(0) > 1 and -1 in expected
-  with pytest.raises(ValueError, match='rows 0 and 1 are of the same cell'):
-    graph.row_of_nasbench101(np.stack([
-        graph.nasbench101_genome(c) for c in (cell, swapped)]))
+  assert np.asarray(_all_legal(children)).all()
