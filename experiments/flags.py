@@ -125,6 +125,12 @@ def help_of(kind: type) -> dict[str, str]:
               vars(part).get('documented_by', part)))}
 
 
+def ignore_interrupt() -> None:
+  """For processes whose parent is interrupted with them and ends them."""
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
+  logging.set_verbosity(logging.WARNING)
+
+
 def _define_fields(kind, scales, values) -> None:
   helps, hints = help_of(kind), typing.get_type_hints(kind)
   for field in dataclasses.fields(kind):

@@ -149,6 +149,35 @@ def train(
   return Trained(*found, metrics)
 
 
+def accuracy(
+    dna: dnas.Dna,
+    weights: Mapping[str, np.ndarray],
+    data: image_data.ImageData,
+    split: image_data.Split,
+    *,
+    execution: str = 'auto',
+) -> tuple[float, graph.Variables]:
+  """How well a trained individual does on a split, and its variables.
+
+  Raises:
+    ValueError: weights that are not those of its network.
+  """
+  net = network_of(dna, data)
+  recipe = recipe_of(dna, batch_size=1, crop_padding=0, flip=False,
+                     eval_batch_size=min(500, len(split.labels)))
+  trainer = classify.compile_trainer(
+      net, recipe, classify.task_of(data), execution=execution)
+  state = trainer.init(jax.random.key(0))
+  variables, names = inheritance.inherit(
+      graph.Variables(state.params, state.batch_stats), weights)
+  expected = inheritance.flatten(variables)
+  if set(names) != set(expected):
+    raise ValueError('the weights of an individual are not those of its '
+                     f'network: {sorted(set(expected) - set(names))[:3]}')
+  state = state._replace(**variables._asdict())
+  return classify.evaluate(trainer, recipe, state, split), variables
+
+
 def memory_gib(net: graph.Graph, batch_size: int) -> float:
   """About what a training step needs, from the shapes of all values."""
   values = sum(math.prod(node.shape) for node in net.nodes)

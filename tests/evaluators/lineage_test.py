@@ -52,6 +52,16 @@ def test_a_child_goes_on_where_its_parent_stopped(parent, dna, data):
   assert child.metrics['loss'] < fresh.metrics['loss'] - .1
 
 
+def test_the_fitness_is_the_accuracy_on_validation(parent, dna, data):
+  found, variables = lineage.accuracy(
+      dna, parent.weights, data, data.validation)
+  assert found == parent.fitness
+  flat = lineage.inheritance.flatten(variables)
+  assert all((flat[n] == v).all() for n, v in parent.weights.items())
+  with pytest.raises(ValueError, match='not those of its network'):
+    lineage.accuracy(dna, {}, data, data.validation)
+
+
 def test_steps_end_within_an_epoch(dna, data, monkeypatch):
   taken = []
   epoch = lineage.classify.train_epoch
