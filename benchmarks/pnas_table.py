@@ -82,8 +82,8 @@ def main() -> None:
           'seeds': args.seeds, 'trials': args.trials,
           'evaluations': args.evaluations, 'beam_size': args.beam_size,
           'intervals': '95 %'},
-      rank_correlations=ranks, published_rank_correlations=PUBLISHED_RANKS,
-      savings=saved, published_factors=PUBLISHED_FACTORS)
+      rank_correlations=ranks, recalled_rank_correlations=PUBLISHED_RANKS,
+      savings=saved, recalled_factors=PUBLISHED_FACTORS)
 
 
 def correlations(
