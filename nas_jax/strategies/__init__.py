@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from nas_jax import base
 from nas_jax.strategies import evolution
+from nas_jax.strategies import nao
 from nas_jax.strategies import pnas
 from nas_jax.strategies import ppo
 from nas_jax.strategies import q_learning
@@ -17,4 +18,5 @@ STRATEGIES: dict[str, Callable[..., base.Strategy]] = {
     'ppo': ppo.ppo,
     'q_learning': q_learning.q_learning,
     'pnas': pnas.pnas,
+    'nao': nao.nao,
 }
