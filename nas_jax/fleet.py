@@ -429,7 +429,8 @@ class _Memory:
     return json.loads(self._history[name])
 
   def touch(self, name):
-    pass
+    if name not in self._content:
+      raise ConcurrencyError(name)
 
   def is_old(self, name, seconds):
     return False

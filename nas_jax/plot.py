@@ -278,6 +278,32 @@ def scatter(x: Sequence[float], y: Sequence[float], xlabel: str, ylabel: str
     xlabel: what x is.
     ylabel: what y is.
   """
+  return _dots(x, y, {'adots': np.ones(len(x), bool)}, xlabel, ylabel)
+
+
+def lives(seconds: Sequence[float], fitness: Sequence[float],
+          alive: Sequence[bool]) -> str:
+  """Individuals by time and fitness, the living ones in blue, as SVG.
+
+  Args:
+    seconds: float[N], since the start; N at least 1.
+    fitness: float[N].
+    alive: bool[N].
+
+  Real et al., arXiv 1703.01041, figure 1.
+  """
+  alive = np.asarray(alive, bool)
+  unit, name = next((u, n) for u, n in (
+      (3600., 'hours'), (60., 'minutes'), (1., 'seconds'))
+                    if max(seconds) >= 2 * u or u == 1)
+  return _dots(np.asarray(seconds) / unit, fitness,
+               {'greydots': ~alive, 'adots': alive}, name, 'fitness',
+               [('adots', 'alive'), ('greydots', 'dead')])
+
+
+def _dots(x, y, groups: Mapping[str, np.ndarray], xlabel, ylabel, legend=()
+          ) -> str:
+  """Dots in the style of the group that they are in."""
   x, y = np.asarray(x, float), np.asarray(y, float)
   box = (64, 40, _WIDTH - 24, 330)
   limits = []
@@ -287,9 +313,10 @@ def scatter(x: Sequence[float], y: Sequence[float], xlabel: str, ylabel: str
   sx = _scale(*limits[0], box[0], box[2])
   sy = _scale(*limits[1], box[3], box[1])
   return svg.svg(_WIDTH, 374, [
+      *_legend(box[2] - 150, legend),
       *_axes(box, *limits, (sx, sy), xlabel, ylabel, whole=False),
-      svg.marks('adots', 'h0', sx(x), sy(y))],
-      f'{ylabel} against {xlabel}')
+      *(svg.marks(style, 'h0', sx(x[chosen]), sy(y[chosen]))
+        for style, chosen in groups.items())], f'{ylabel} against {xlabel}')
 
 
 def _split(history) -> tuple[np.ndarray, np.ndarray]:

@@ -71,7 +71,7 @@ def write(workdir: str | os.PathLike) -> pathlib.Path:
           plot.search_curve(mine['history'], other['history'], name),
           'Every child by its reward. The band is what random search finds '
           'with as many children, over all orders of those it drew; it closes '
-          'at the last.'), *_seeds(summary), _pairs(
+          'at the last.'), *_by_time(mine['history']), *_seeds(summary), _pairs(
               summary.get('search') or {})),
       _architectures(name, folder, mine['genotype'], other['genotype']),
       *shown(mine['training'], '<h2>Retraining</h2>', pages.figure(
@@ -196,6 +196,17 @@ def _verdict(summary: Mapping[str, Any]) -> str:
     return f'{text}, over {seeds} seeds.'.replace('this one run', 'these runs')
   return text + ('. One run with one seed is not evidence that one method is '
                  'better than another: repeat both with other seeds.')
+
+
+def _by_time(history) -> list[str]:
+  """Who lives and who does not, of evolution that knows no rounds."""
+  if not history or 'elapsed' not in history[0]:
+    return []
+  return ['<h3>Accuracy by time</h3>', pages.figure(plot.lives(
+      [r['elapsed'] for r in history], [r['reward'] for r in history],
+      [r['state'] == 'alive' for r in history]),
+      'Every individual when it was evaluated, by its fitness: those that live '
+      'at the end, and those that died.')]
 
 
 def _seeds(summary) -> list[str]:

@@ -179,3 +179,13 @@ def test_fans_of_more_strategies_than_colors():
   assert '<8>' in texts and 'y (bands)' in texts
   one = plot.Fan('flat', [3.], [1.], [1.], [1.])
   assert 'nan' not in plot.fans([one], 'x', 'y', '')
+
+
+def test_lives():
+  text = plot.lives([0., 60., 600.], [.1, .2, .3], [False, True, True])
+  root = ElementTree.fromstring(text)
+  dots = [p.get('d').count('M') for p in root.iter(f'{SVG}path')
+          if p.get('class') == 'adots']
+  assert dots == [1, 2]  # That of the legend, and two.
+  texts = [t.text for t in root.iter(f'{SVG}text')]
+  assert 'minutes' in texts and 'alive' in texts and 'dead' in texts
