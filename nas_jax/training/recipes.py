@@ -212,6 +212,10 @@ RECIPES: Mapping[str, Recipe] = {
         epochs=600, decay_in_loss=True, auxiliary_weight=.5,
         drop_path_keep=.7),
     'nao': _NAO,
+    # Children of its search: a quarter of a cosine.
+    'nao_search': dataclasses.replace(
+        _NAO, epochs=25, schedule_epochs=100, dropout_keep=1.,
+        cutout_length=0),
     'nao_pytorch': dataclasses.replace(
         _NAO, fill_last=True, learning_rate=.025, weight_decay=3e-4,
         decay_in_loss=False,
