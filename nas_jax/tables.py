@@ -233,7 +233,7 @@ def _from_csv(path: pathlib.Path) -> Table:
     return of_nasbench201(np.array([
         [bench201.OPERATIONS.index(o) for o in cell]
         for cell in _each(path, bench201.parse, said['arch'])]), columns, where)
-  return of_nasbench101(np.array(_each(
+  return of_nasbench101(nasbench101_keys.from_cells(_each(
       path, _parse_nasbench101, said['matrix'], said['operations'])),
                         columns, where)
 
@@ -267,7 +267,7 @@ def _each(path: pathlib.Path, parse: Callable, *columns: Sequence[str]) -> list:
   return found
 
 
-def _parse_nasbench101(digits: str, operations: str) -> np.ndarray:
+def _parse_nasbench101(digits: str, operations: str) -> bench101.Cell:
   names = operations.split()
   count = len(names)
   if len(digits) != count**2:
@@ -277,8 +277,7 @@ def _parse_nasbench101(digits: str, operations: str) -> np.ndarray:
     raise ValueError(f'matrix is {digits!r}, expected digits 0 and 1')
   rows = [[int(d) for d in digits[i * count:(i + 1) * count]]
           for i in range(count)]
-  # Checked and pruned: vertices that do not count may make it too large.
-  return nasbench101_keys.from_cell(bench101.cell(rows, names))
+  return bench101.cell(rows, names)
 
 
 def _from_pypi() -> Table:

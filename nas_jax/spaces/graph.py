@@ -73,7 +73,8 @@ def nasbench101() -> base.Space:
     return found
 
   def encode(value: bench101.Cell) -> base.Genome:
-    return jnp.asarray(keys.from_cell(bench101.Cell(*value)))
+    bench101.cell(*value)
+    return jnp.asarray(keys.from_cells([value])[0])
 
   return base.Space(choices, sample, mutate, discrete.Decoded, genotype, encode)
 

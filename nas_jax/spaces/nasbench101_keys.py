@@ -7,7 +7,7 @@ the five inner vertices. Vertices on no path from input to output do not count.
 Reference: Ying et al., NAS-Bench-101, arXiv 1902.09635, sec. 2 and S1.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -54,38 +54,30 @@ def from_matrices(matrices: np.ndarray, operations: np.ndarray) -> np.ndarray:
         'has a matrix that is not upper triangular')
   check((there[:, 1:] > there[:, :-1]).any(axis=1),
         'has an operation after vertices without one')
-  last = there.sum(axis=1) + 1
-  beyond = np.arange(VERTICES) > last[:, None]
+  beyond = np.arange(VERTICES) > there.sum(axis=1)[:, None] + 1
   check((edges & (beyond[:, :, None] | beyond[:, None])).any(axis=(1, 2)),
         'has edges of vertices without an operation')
-  # The output, vertex `last`, becomes vertex 6.
-  rows = np.arange(len(edges))
-  into_output = edges[rows, :, last]
-  edges[rows, :, last] = False
-  edges[:, :, -1] = into_output
-  found = np.concatenate([
-      edges[:, *np.array(PAIRS).T], np.maximum(operations, 0)],
-                         axis=1).astype(np.int32)
+  found = _genomes(edges, operations)
   check(~_in_chunks(_all_legal, found, bool),
         'has no path from input to output, or more than '
         f'{bench101.MAX_EDGES} edges that count')
   return found
 
 
-def from_cell(cell: bench101.Cell) -> np.ndarray:
-  """The genome of one cell of two to seven vertices, int32[26].
+def from_cells(cells: Sequence[bench101.Cell]) -> np.ndarray:
+  """Genomes of checked cells of two to seven vertices, int32[N, 26].
 
-  Raises:
-    ValueError: not a cell of the benchmark.
+  Args:
+    cells: N, each as `nasbench101.cell` returns it, pruned or not.
   """
-  bench101.cell(*cell)
-  count = len(cell.operations)
-  matrix = np.zeros((1, VERTICES, VERTICES), int)
-  matrix[0, :count, :count] = cell.matrix
-  inner = np.full((1, NUM_INNER), -1)
-  inner[0, :count - 2] = list(map(
-      bench101.OPERATIONS.index, cell.operations[1:-1]))
-  return from_matrices(matrix, inner)[0]
+  edges = np.zeros((len(cells), VERTICES, VERTICES), bool)
+  inner = np.full((len(cells), NUM_INNER), -1)
+  for i, (matrix, operations) in enumerate(cells):
+    count = len(operations)
+    edges[i, :count, :count] = matrix
+    inner[i, :count - 2] = list(map(
+        bench101.OPERATIONS.index, operations[1:-1]))
+  return _genomes(edges, inner)
 
 
 def to_cell(genome: np.ndarray) -> bench101.Cell:
@@ -158,7 +150,7 @@ def unique(vertices: int) -> np.ndarray:
   return labelled[np.sort(first)]
 
 
-def from_fingerprints(prints: Iterable[str]) -> np.ndarray:
+def from_fingerprints(prints: Sequence[str]) -> np.ndarray:
   """A genome of each cell by its `nasbench101.fingerprint`, int32[N, 26].
 
   Goes through the cells from the smallest until all are found; through all
@@ -167,7 +159,6 @@ def from_fingerprints(prints: Iterable[str]) -> np.ndarray:
   Raises:
     ValueError: a text that is no cell's fingerprint.
   """
-  prints = list(prints)
   missing, found = set(prints), {}
   for genome in _by_size():
     if not missing:
@@ -227,6 +218,18 @@ def finder(genomes: np.ndarray) -> Callable[[base.Genome], jax.Array]:
     return jax.vmap(one)(flat).reshape(found.shape[:-1])
 
   return rows
+
+
+def _genomes(edges: np.ndarray, operations: np.ndarray) -> np.ndarray:
+  """From bool[N, 7, 7] and int[N, 5], see `from_matrices`; int32[N, 26]."""
+  # The output, the last vertex that there is, becomes vertex 6.
+  rows, last = np.arange(len(edges)), (operations >= 0).sum(axis=1) + 1
+  moved = edges.copy()
+  moved[rows, :, last] = False
+  moved[:, :, -1] = edges[rows, :, last]
+  return np.concatenate([
+      moved[:, *np.array(PAIRS).T], np.maximum(operations, 0)],
+                        axis=1).astype(np.int32)
 
 
 def _by_size() -> Iterator[np.ndarray]:

@@ -36,7 +36,7 @@ def test_keys_agree_with_fingerprints():
   assert len(cells) == 1 + 6 + 90 + 3_267
   matrix, inner = _arrays(cells)
   genomes = keys.from_matrices(matrix, inner)
-  assert (keys.from_cell(cells[-1]) == genomes[-1]).all()
+  assert (keys.from_cells([cells[-1]])[0] == genomes[-1]).all()
   found = keys.keys_of(genomes)
   pairs = set(zip(map(nasbench101.fingerprint, cells), found))
   prints, words = map(set, zip(*pairs))
@@ -56,7 +56,7 @@ def _arrays(cells):
 
 
 def test_keys_do_not_see_what_is_pruned():
-  genome = keys.from_cell(_CELL)
+  genome = keys.from_cells([_CELL])[0]
   # An edge and an operation of a vertex that leads nowhere.
   other = genome.copy()
   other[0 + 4 * 3 // 2] = 1  # 0 -> 4
@@ -79,13 +79,14 @@ def test_rows_are_found_under_any_numbering():
   there = np.isin(words, words[half])
   assert (rows[~there] == -1).all() and 0 < there.sum() < len(there)
   assert (words[half][rows[there]] == words[there]).all()
-  one = jax.jit(keys.finder(keys.from_cell(_CELL)[None]))
-  illegal = np.zeros(26, np.int32)
-  assert one(np.stack([keys.from_cell(_SWAPPED), illegal])).tolist() == [0, -1]
+  one = jax.jit(keys.finder(keys.from_cells([_CELL])))
+  found = one(np.append(
+      keys.from_cells([_SWAPPED]), np.zeros((1, 26), np.int32), axis=0))
+  assert found.tolist() == [0, -1]  # The second is no cell.
 
 
 def test_a_row_twice():
-  both = np.stack([keys.from_cell(_CELL), keys.from_cell(_SWAPPED)])
+  both = keys.from_cells([_CELL, _SWAPPED])
   with pytest.raises(ValueError, match='rows 0 and 1 are of the same cell'):
     keys.finder(both)
 
