@@ -22,8 +22,6 @@ from nas_jax import base
 from nas_jax.controllers import recurrent
 from nas_jax.spaces import sequences
 
-_SHORT = 8  # steps of loops that are unrolled
-
 
 class Settings(NamedTuple):
   """How a model is built and trained, and how architectures are improved.
@@ -140,7 +138,7 @@ def model(code: sequences.Code, settings: Settings) -> Model:
       carry = recurrent.gates(now + carry[0] @ p['recurrent'], carry[1])
       return carry, carry[0]
 
-    _, outputs = _scan(step, (zeros, zeros), sums)
+    _, outputs = jax.lax.scan(step, (zeros, zeros), sums)
     return _points(outputs.swapaxes(0, 1))
 
   def raw(params, e, dropout_key=None):
@@ -195,7 +193,7 @@ def model(code: sequences.Code, settings: Settings) -> Model:
                      constant_values=sequences.START)
     carry, keys = start(params, memory, e)
     embedded = recurrent.embed(inputs(params), before.T)
-    _, states = _scan(
+    _, states = jax.lax.scan(
         lambda carry, now: advance(params, memory, keys, carry, now),
         carry, embedded)
     found = read_out(params, memory, states).swapaxes(0, 1)
@@ -370,10 +368,6 @@ def _dropout(key, x, rate):
     return x
   return jnp.where(
       jax.random.bernoulli(key, 1 - rate, x.shape), x / (1 - rate), 0.)
-
-
-def _scan(step, carry, xs):
-  return jax.lax.scan(step, carry, xs, unroll=min(len(xs), _SHORT))
 
 
 def _optimizer(settings):
