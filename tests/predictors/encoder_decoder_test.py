@@ -175,6 +175,19 @@ def test_rows_beyond_the_count_are_ignored_and_seeds_vectorise():
                        - a['output']['kernel'][1]).max()) > .01
 
 
+def test_scores_of_failed_ones_are_not_learned():
+  code, tokens = _cells()
+  model = encoder_decoder.model(code, _small())
+  scores = np.linspace(0, 1, 40, dtype=np.float32)
+  failed = np.arange(40) < 5
+  fit = jax.jit(model.fit)
+  kernels = [fit(jax.random.key(0), tokens, np.where(failed, floor, scores),
+                 40, none)['predictor'][0]['kernel']
+             for none in (failed, failed & False) for floor in (-1., -9.)]
+  assert (kernels[0] == kernels[1]).all()
+  assert (kernels[2] != kernels[3]).any()
+
+
 def test_cells_of_a_table_are_learned(shared_data):
   table = tables.load(shared_data / 'nasbench201.npz')
   code = sequences.of_space(table.space)

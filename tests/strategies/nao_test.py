@@ -77,16 +77,6 @@ def test_random_architectures_beside_the_moved_ones():
   assert 2 <= int(state.queue_size) <= 6
 
 
-def test_failed_children_do_not_set_the_scale():
-  seen = {}
-  for failed_reward in None, -1.:
-    strategy = nao.nao(_space(), batch_size=4, failed_reward=failed_reward,
-                       **_OPTIONS | dict(epochs=8))
-    state, _ = _told(strategy, [[.5, -1., .9, .2], [.4, .3, .8, .7]])
-    seen[failed_reward] = np.asarray(state.queue)
-  assert (seen[None][:8] != seen[-1.][:8]).any()
-
-
 def test_both_token_codes_of_cells():
   space = nao_space.space(num_nodes=1)
   for code, settings in ((nao_space.long_code, 'nao'),
