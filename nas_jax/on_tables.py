@@ -19,6 +19,7 @@ import jax
 import numpy as np
 
 from nas_jax import base
+from nas_jax import keys
 from nas_jax import parallel
 from nas_jax import runs as runs_lib
 from nas_jax import search
@@ -29,6 +30,7 @@ from nas_jax.strategies import q_learning
 from nas_jax.strategies import STRATEGIES
 
 _HIDDEN_SIZE = 32  # of LSTM controllers
+_MOST_AT_ONCE = 500  # children of a round of random search
 _ROUND = 10  # children per round of strategies that learn from batches
 
 
@@ -170,7 +172,7 @@ def searches(
 
   def one(key):
     _, history = search.scan(
-        jax.random.wrap_key_data(key), strategy, evaluator,
+        keys.unrolled(key), strategy, evaluator,
         num_rounds=num_rounds)
     rewards = history.rewards
     seconds = history.metrics.get('simulated_seconds')
@@ -194,10 +196,10 @@ def _vectorised(key, recipe, table, strategy, evaluator, numbers,
   one = searches(strategy, evaluator, num_evaluations)
   mapped = (jax.jit(jax.vmap(one)) if num_devices == 1 else
             parallel.pmap_rows(one, num_devices=num_devices))
-  keys = key_data(key, numbers)
-  size = min(recipe.chunk * num_devices, len(keys))
-  for first in range(0, len(keys), size or 1):
-    part = keys[first:first + size]
+  data = key_data(key, numbers)
+  size = min(recipe.chunk * num_devices, len(data))
+  for first in range(0, len(data), size or 1):
+    part = data[first:first + size]
     # One shape, one compilation: the last part repeats some searches.
     full = np.resize(part, (size, *part.shape[1:]))
     yield [np.asarray(x)[:len(part)] for x in mapped(full)]
@@ -236,7 +238,7 @@ def _join(parts: Sequence[runs_lib.Runs]) -> runs_lib.Runs:
 def _random(table, planned):
   # Nothing is learned: how many are drawn at once does not matter.
   return STRATEGIES['random_search'](
-      table.space, batch_size=min(planned, _ROUND))
+      table.space, batch_size=min(planned, _MOST_AT_ONCE))
 
 
 def _evolution(table, planned):
@@ -290,8 +292,12 @@ def _pnas(table, planned):
 
 
 def _nao(table, planned):
-  del planned
-  return STRATEGIES['nao'](table.space)
+  # A quarter is random; three iterations of a quarter each.
+  quarter = max(1, planned // 4)
+  return STRATEGIES['nao'](
+      table.space, settings='pytorch_v1', num_initial=quarter,
+      num_seeds=max(1, quarter // 3), num_new=quarter, epochs=100,
+      capacity=planned + quarter)
 
 
 _LSTM = f'LSTM of {_HIDDEN_SIZE}, rounds of {_ROUND}, '
@@ -310,7 +316,9 @@ _RECIPES = {
     'ppo': Recipe(_ppo, f'{_LSTM}four steps of Adam at 0.003, average 0.9', 50),
     'pnas': Recipe(
         _pnas, 'five MLP predictors, beams of a quarter of the evaluations'),
-    'nao': Recipe(_nao, 'the settings of NAO V1'),
+    'nao': Recipe(
+        _nao, 'the model of its first PyTorch code, 100 epochs; a quarter of '
+        'the evaluations random, then three iterations'),
 }
 _OPTIONAL = ('pnas', 'nao')  # Where they are registered.
 _ALIASES = {

@@ -98,7 +98,7 @@ def test_strategies_on_the_host_equal_compiled_ones(
     table, evaluator, monkeypatch):
   compiled = _runs('random_search', table, evaluator)
   recipe = on_tables.recipes()['random_search']
-  strategy = random_search.random_search(table.space, batch_size=10)
+  strategy = random_search.random_search(table.space, batch_size=25)
   monkeypatch.setitem(on_tables._RECIPES, 'random_search', recipe._replace(
       make=lambda table, planned: strategy._replace(jittable=False)))
   parts = list(on_tables.run(
@@ -151,7 +151,7 @@ def test_a_start_of_another_kind_is_refused(table, evaluator):
 
 def test_searches_may_be_spread_over_devices(table, evaluator):
   one = on_tables.searches(
-      random_search.random_search(table.space, batch_size=10), evaluator, 25)
+      random_search.random_search(table.space, batch_size=25), evaluator, 25)
   keys = on_tables.key_data(_KEY, range(3))
   rewards, rows, seconds = parallel.pmap_rows(one, num_devices=1)(keys)
   runs = _runs('random_search', table, evaluator)

@@ -46,9 +46,12 @@ def controller(
     return Logits(init_scale * jax.random.normal(key, shape))
 
   def sample(params: Logits, key: base.Key) -> tuple[base.Genome, base.Score]:
-    noise = jax.random.gumbel(key, shape)
     logits = recurrent.masked(params.logits, possible)
-    genome = jnp.argmax(logits + noise, axis=-1).astype(jnp.int32)
+    # One number per position, where Gumbel noise takes one per choice.
+    sums = jnp.cumsum(jax.nn.softmax(logits), axis=-1)
+    below = jax.random.uniform(key, shape[:1]) * sums[:, -1]
+    genome = jnp.sum(sums <= below[:, None], axis=-1).astype(jnp.int32)
+    genome = jnp.minimum(genome, np.array(sizes) - 1)
     return genome, base.Score(*recurrent.categorical(logits, genome))
 
   def score(params: Logits, genome: base.Genome) -> base.Score:
