@@ -10,7 +10,7 @@ _LAYERS = {
     'base': 0, 'checks': 0, 'memory': 0, 'pages': 0, 'records': 0,
     'progress': 0, 'statistics': 0,
     'layout': 0, 'loader': 0, 'svg': 0,
-    'runs': 1,
+    'runs': 1, 'keys': 1,
     'rewards': 1, 'parallel': 1, 'checkpoint': 1, 'spaces': 1, 'data': 1,
     'workdir': 1,
     'controllers': 2, 'networks': 2, 'journal': 2, 'search': 2,
