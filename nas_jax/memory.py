@@ -1,12 +1,17 @@
-"""What the C library does with freed memory."""
+"""What the C library and the kernel do with memory."""
 
 import ctypes
 import os
+import pathlib
 import sys
 
 # malloc.h of the GNU C library.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
+
+_MAPS = pathlib.Path('/proc/self/maps')
+_MOST_MAPS = pathlib.Path('/proc/sys/vm/max_map_count')
+_ENOUGH = .6  # of them, before compiled programs are to be forgotten
 
 
 def keep_freed_memory() -> bool:
@@ -33,3 +38,18 @@ def keep_freed_memory() -> bool:
     return False
   return bool(mallopt(_M_MMAP_MAX, 0)) and bool(
       mallopt(_M_TRIM_THRESHOLD, -1))
+
+
+def nearly_all_mapped() -> bool:
+  """Whether this process has most of the mappings that the kernel allows.
+
+  Every compiled program of XLA:CPU takes some of them, and the process is
+  aborted when there are no more (65,530 by default, some ten thousand
+  programs). False elsewhere than on Linux.
+  """
+  try:
+    most = int(_MOST_MAPS.read_text())
+    with open(_MAPS, 'rb') as file:
+      return sum(1 for _ in file) > _ENOUGH * most
+  except (OSError, ValueError):
+    return False

@@ -6,6 +6,9 @@ import pathlib
 import jax
 import pytest
 
+from nas_jax import memory
+from nas_jax.networks import blocks
+
 _ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # Compiling takes longer than most tests: a second run finds it done.
@@ -27,3 +30,11 @@ def shared_data() -> pathlib.Path:
   if not folder.is_dir():
     pytest.skip(f'no shared test data at {folder}')
   return folder
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _forget_programs():
+  """A process may not map as many programs as all tests compile."""
+  yield
+  if memory.nearly_all_mapped():
+    blocks.forget()

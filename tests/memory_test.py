@@ -23,3 +23,15 @@ def test_the_users_own_settings_stay(monkeypatch):
 def test_other_systems_are_left_alone(monkeypatch):
   monkeypatch.setattr(sys, 'platform', 'darwin')
   assert not memory.keep_freed_memory()
+
+
+def test_mappings_are_counted(monkeypatch, tmp_path):
+  maps, most = tmp_path / 'maps', tmp_path / 'most'
+  monkeypatch.setattr(memory, '_MAPS', maps)
+  monkeypatch.setattr(memory, '_MOST_MAPS', most)
+  assert not memory.nearly_all_mapped()  # Not a system that says.
+  most.write_text('10\n')
+  maps.write_text('a\n' * 6)
+  assert not memory.nearly_all_mapped()
+  maps.write_text('a\n' * 7)
+  assert memory.nearly_all_mapped()

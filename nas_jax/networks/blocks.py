@@ -10,6 +10,7 @@ child, so that only the first children of a search compile anything
 
 from collections.abc import Callable
 from concurrent import futures
+import gc
 import threading
 from typing import Any, NamedTuple
 
@@ -118,6 +119,19 @@ def predict(
         variables.params[node.name], variables.batch_stats[node.name],
         tuple(values[j] for j in node.inputs)))
   return values[-1]
+
+
+def forget() -> None:
+  """Drops all compiled programs that nobody uses now.
+
+  Those that are needed again are compiled again, or read from the cache on
+  the disk.
+  """
+  with _lock:
+    for key in [k for k, future in _cache.items() if future.done()]:
+      del _cache[key]
+  jax.clear_caches()
+  gc.collect()
 
 
 _add = jax.jit(jnp.add)

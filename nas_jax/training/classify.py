@@ -16,8 +16,10 @@ import numpy as np
 import optax
 
 from nas_jax import checks
+from nas_jax import memory
 from nas_jax.data import batches
 from nas_jax.data import images as image_data
+from nas_jax.networks import blocks
 from nas_jax.networks import graph
 from nas_jax.training import optimizers
 from nas_jax.training import recipes
@@ -108,6 +110,8 @@ def compile_trainer(
         f'batch_size {recipe.batch_size} does not split into '
         f'{recipe.accumulate} parts (accumulate) on each of {num_devices} '
         'devices (num_devices)')
+  if memory.nearly_all_mapped():  # After thousands of networks.
+    blocks.forget()
   begin = time.perf_counter()
   program = steps.blockwise(net, recipe, task) if execution == 'blocks' else (
       steps.whole(net, recipe, task, num_devices))

@@ -201,3 +201,17 @@ def test_a_failing_compile_raises_in_all_threads_and_is_tried_again(
   y = blocks.predict(graph.Variables({'pool': {}}, {'pool': {}}), programs,
                      jnp.ones((2, 11, 11, 1)))
   np.testing.assert_array_equal(y, np.ones((2, 11, 11, 1)))
+
+
+def test_forgotten_programs_are_compiled_again():
+  net = _net()
+  programs = blocks.compile_programs(net, _BATCH, _EVAL_BATCH)
+  variables = graph.init(jax.random.key(0), net)
+  images = _noise(_EVAL_BATCH, 6, 6, 1)
+  before = blocks.predict(variables, programs, images)
+  blocks.forget()
+  assert not blocks._cache
+  # What is in use goes on.
+  assert (blocks.predict(variables, programs, images) == before).all()
+  again = blocks.compile_programs(net, _BATCH, _EVAL_BATCH)
+  assert (blocks.predict(variables, again, images) == before).all()
