@@ -22,7 +22,8 @@ STYLE = """
 .nas .a,.nas .s1{stroke:var(--a)}.nas .b,.nas .s0{stroke:var(--b)}
 .nas .a,.nas .b{stroke-width:2.2}.nas .b{stroke-dasharray:6 4}
 .nas .greydots{stroke:var(--grey)}
-.nas .adots,.nas .bdots,.nas .greydots{stroke-width:5;stroke-linecap:round;stroke-opacity:.6}
+.nas .adots,.nas .bdots,.nas .greydots{stroke-width:5;stroke-linecap:round;
+stroke-opacity:.6}
 .nas .adots{stroke:var(--a)}.nas .bdots{stroke:var(--b);stroke-opacity:.45}
 .nas .band{fill:var(--b);fill-opacity:.17}.nas .fail{stroke:var(--bad)}
 .nas .aband{fill:var(--a);fill-opacity:.2}

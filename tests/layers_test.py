@@ -14,7 +14,7 @@ _LAYERS = {
     'rewards': 1, 'parallel': 1, 'checkpoint': 1, 'spaces': 1, 'data': 1,
     'workdir': 1,
     'controllers': 2, 'networks': 2, 'journal': 2, 'search': 2,
-    'descent': 2, 'tables': 2, 'fleet': 2,
+    'descent': 2, 'tables': 2, 'fleet': 2, 'fleet_stores': 2,
     'cost': 3, 'predictors': 3, 'supernets': 3, 'training': 3,
     'strategies': 4,
     'trained': 4, 'finals': 4, 'networks_on_images': 4,

@@ -65,8 +65,8 @@ def test_results_stand_beside_published_ones(finished):
 
 def test_signals_are_noisy_and_cost_a_validation_pass(finished, path):
   workdir, settings, _ = finished
-  assert runs_lib.load(
-      workdir / 'runs' / 'regularized_evolution.npz').rewards.shape == (2000, 200)
+  found = runs_lib.load(workdir / 'runs' / 'regularized_evolution.npz')
+  assert found.rewards.shape == (2000, 200)
   table = tables.load(path)
   *_, runs = on_tables.run(
       np.array([0, 1], np.uint32), 'random_search', table,

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from nas_jax import base
-from nas_jax import base
 from nas_jax import statistics
 from nas_jax import tables
 from nas_jax.evaluators import tabular

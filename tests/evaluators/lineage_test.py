@@ -75,7 +75,8 @@ def test_steps_end_within_an_epoch(dna, data, monkeypatch):
 def test_the_rate_of_the_dna_is_the_one_that_trains(dna, data):
   still = train(dna._replace(learning_rate=1e-12), None, data, steps=9)
   moved = train(dna, None, data, steps=9)
-  kernel = next(n for n in still.weights if 'edge' in n and n.endswith('/kernel'))
+  kernel = next(n for n in still.weights
+                if 'edge' in n and n.endswith('/kernel'))
   start = train(dna._replace(learning_rate=1e-12), None, data, steps=1)
   np.testing.assert_allclose(
       still.weights[kernel], start.weights[kernel], atol=1e-6)
