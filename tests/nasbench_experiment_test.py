@@ -72,10 +72,11 @@ def test_signals_are_noisy_and_cost_a_validation_pass(finished, path):
       np.array([0, 1], np.uint32), 'random_search', table,
       nasbench.make_evaluator(table, settings), num_searches=100,
       num_evaluations=100, measures=('cifar10_val_12', 'cifar10_train_time_s'))
-  error = 100 - runs.values['cifar10_val_12']
-  noise = (100 - 100 * runs.rewards) / error - 1
-  assert np.std(noise) == pytest.approx(.029, rel=.05)
-  assert abs(np.mean(noise)) < .002
+  signal = runs.values['cifar10_val_12']
+  noise = 100 * runs.rewards - signal
+  for low, high, least, most in ((66, 70, .8, 1.2), (83, 85, .22, .34)):
+    found = noise[(signal > low) & (signal < high)]
+    assert least < np.std(found) < most and abs(np.mean(found)) < .15
   # 12 epochs of 200, and 0.353 for the pass.
   np.testing.assert_allclose(
       runs.seconds / runs.values['cifar10_train_time_s'], 12.353 / 200,

@@ -6,10 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nas_jax import base
+from nas_jax import statistics
 from nas_jax import tables
 from nas_jax.spaces import discrete
+from nas_jax.spaces import graph
 
 _LARGEST_TABLE = 1 << 28
+_NEIGHBOURS = 501  # rows of about one signal
 
 
 def tabular(
@@ -140,3 +143,51 @@ def benchmark(
     }), state
 
   return base.Evaluator(lambda key: (), evaluate)
+
+
+def spread_of_equal_cells(table: tables.Table, signal: str) -> np.ndarray:
+  """How far trainings of one cell are apart, measured in the table itself.
+
+  In NAS-Bench-201 cells that compute the same were trained like any others.
+  The variance among them is averaged over the rows of about the same signal.
+  Where the signal is the mean of two trainings, this is also the standard
+  deviation of one of the two from their mean.
+
+  Args:
+    table: of NAS-Bench-201.
+    signal: a column of one number per row.
+
+  Returns:
+    float32[N], standard deviations in units of the signal.
+
+  Raises:
+    ValueError: a table of another space or without cells that are equal, or no
+      such column.
+  """
+  values = table.columns.get(signal)
+  if table.family != 'nasbench201' or np.ndim(values) != 1:
+    raise ValueError(f'{table.name} has no column {signal!r} of one number per '
+                     'cell of NAS-Bench-201')
+  sizes = discrete.sizes_of(table.space.choices)
+  genomes = np.indices(sizes).reshape(len(sizes), -1).T.astype(np.int32)
+  rows = np.asarray(table.number(genomes))
+  rows, classes = rows[rows >= 0], graph.isomorphism_classes()[rows >= 0]
+  finite = np.isfinite(values[rows])
+  rows, classes = rows[finite], classes[finite]
+  found = values[rows].astype(np.float64)
+  counts = np.bincount(classes)[classes]
+  means = (np.bincount(classes, found) / np.maximum(
+      np.bincount(classes), 1))[classes]
+  several = counts > 1
+  if not several.any():
+    raise ValueError(f'no two cells of {table.name} compute the same')
+  # Unbiased: k values of one class have k - 1 degrees of freedom.
+  squares = np.where(several, (found - means)**2 * counts / np.maximum(
+      counts - 1, 1), 0.)
+  order = np.argsort(found, kind='stable')
+  width = min(_NEIGHBOURS, len(found) - 1 + len(found) % 2)
+  near = statistics.moving_mean(squares[order], width) / np.maximum(
+      statistics.moving_mean(several[order].astype(float), width), 1e-9)
+  spread = np.zeros(len(values), np.float32)
+  spread[rows[order]] = np.sqrt(near)
+  return spread
