@@ -207,8 +207,8 @@ def figure(found: dict[str, Any]) -> str:
           y2=place(i, value['high'])[1], stroke=color))
     parts.append(svg.tag('polyline', points=' '.join(points), fill='none',
                          stroke=color))
-    parts.append(svg.tag('rect', x=_LEFT + 200 * n, y=8, width=10, height=10,
-                         fill=color))
+    parts.append(svg.tag('line', x1=_LEFT + 200 * n, x2=_LEFT + 200 * n + 12,
+                         y1=13, y2=13, stroke=color))
     parts.append(svg.text(_LEFT + 200 * n + 15, 17, label))
   parts.append(svg.text((_LEFT + right) / 2, _HEIGHT - 8,
                         'step size; gain in points of accuracy, 95 % intervals',
