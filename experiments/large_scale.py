@@ -137,7 +137,7 @@ def _work(place, label, plan, settings: Settings, data, quiet=False) -> None:
   if quiet:
     large_scale.work(population, plan, tools, rng)
     return
-  with _shown(population, label, plan) as update:
+  with _Board(population, label, plan) as update:
     large_scale.work(population, plan, tools, rng,
                      on_action=lambda what: update())
 
@@ -159,7 +159,7 @@ def _tools(settings: Settings, data: image_data.ImageData
           execution=settings.execution))
 
 
-class _shown:
+class _Board:
   """A progress bar of what all workers together have evaluated."""
 
   def __init__(self, population, label, plan):
@@ -200,7 +200,7 @@ def _watch(workdir: pathlib.Path, settings: Settings) -> None:
   try:
     for place, label, plan in _searches(workdir, settings):
       population = _population(place, settings)
-      with _shown(population, label, plan) as update:
+      with _Board(population, label, plan) as update:
         while not large_scale.is_over(population, plan):
           time.sleep(_LOOK_SECONDS)
           update()
