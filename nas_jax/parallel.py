@@ -60,6 +60,52 @@ def pmap_batch(
   return run
 
 
+def program(
+    fn: Callable[..., Any], args: tuple[Any, ...], *, in_axes: Any,
+    out_axes: Any, num_devices: int) -> tuple[Callable[..., Any], Any]:
+  """Compiles a function for one device, or its parts for several.
+
+  Args:
+    fn: of arrays; on several devices `BATCH_AXIS` is named within it.
+    args: shapes of its arguments on one device.
+    in_axes: None for arguments that all devices share, 0 for those with a
+      part on each, which then have a leading axis of devices.
+    out_axes: the same of the results.
+    num_devices: how many local devices to use.
+
+  Returns:
+    The compiled function, and the shapes of its results on one device.
+
+  Raises:
+    ValueError: more devices than there are.
+  """
+  if num_devices == 1:
+    lowered = jax.jit(fn).lower(*args)
+    return lowered.compile(), lowered.out_info
+  mapped = jax.pmap(fn, BATCH_AXIS, in_axes=in_axes, out_axes=out_axes,
+                    devices=local_devices(num_devices))
+  spread = lambda axis, tree: tree if axis is None else jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct((num_devices, *x.shape), x.dtype), tree)
+  is_leaf = lambda x: x is None
+  lowered = mapped.lower(*jax.tree.map(
+      spread, in_axes, args, is_leaf=is_leaf))
+  shrink = lambda axis, tree: tree if axis is None else jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), tree)
+  return lowered.compile(), jax.tree.map(
+      shrink, out_axes, lowered.out_info, is_leaf=is_leaf)
+
+
+def total(tree: Any, several: bool) -> Any:
+  """The sum over `BATCH_AXIS`, if there are several devices."""
+  return jax.lax.psum(tree, BATCH_AXIS) if several else tree
+
+
+def own_key(key: Array, several: bool) -> Array:
+  """A key of this device, if there are several."""
+  return jax.random.fold_in(
+      key, jax.lax.axis_index(BATCH_AXIS)) if several else key
+
+
 def first_copy(tree: Any) -> Any:
   """Of arrays that all devices hold alike, those of the first device."""
   return jax.tree.map(lambda x: x.addressable_data(0), tree)

@@ -15,15 +15,16 @@ _LAYERS = {
     'workdir': 1,
     'controllers': 2, 'networks': 2, 'journal': 2, 'search': 2,
     'descent': 2, 'tables': 2, 'fleet': 2, 'fleet_stores': 2,
-    'cost': 3, 'predictors': 3, 'supernets': 3, 'training': 3,
-    'strategies': 4,
+    'cost': 3, 'predictors': 3, 'training': 3,
+    'strategies': 4, 'supernets': 4,
     'trained': 4, 'finals': 4, 'networks_on_images': 4,
-    'comparison': 5, 'on_tables': 5, 'large_scale': 5,
-    'evaluation': 4, 'evaluators': 4, 'report': 4, 'plot': 4,
+    'evaluation': 4, 'report': 4, 'plot': 4,
     'plot_architecture': 4, 'plot_cells': 4, 'plot_graph': 4,
     'plot_network': 4, 'export': 4,
-    'autodl_demo': 5, 'problem': 5, 'cells_on_images': 5, 'search_on_images': 5,
-    'workflow': 6,
+    'evaluators': 5,
+    'comparison': 6, 'on_tables': 6, 'large_scale': 6, 'autodl_demo': 6,
+    'problem': 6, 'cells_on_images': 6, 'search_on_images': 6,
+    'workflow': 7,
 }
 _PACKAGE = 'nas_jax'
 _OUTSIDE = ('experiments', 'scripts', 'tests', 'benchmarks')

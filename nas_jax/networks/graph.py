@@ -33,7 +33,8 @@ class Node(NamedTuple):
   """One module and where its inputs come from."""
   name: str  # of its parameters
   module: nn.Module  # called as module(*inputs, train)
-  inputs: tuple[int, ...]  # value 0 is the image, value 1 + i is node i
+  # Value 0 is the image, value 1 + i is node i, value -1 - i is gate i.
+  inputs: tuple[int, ...]
   shape: tuple[int, ...]  # of its output, without the batch
   # How deep in the network, in (0, 1]: its output is dropped with probability
   # depth * progress * (1 - keep); 0 where nothing is dropped.
@@ -48,6 +49,9 @@ class Graph(NamedTuple):
   drop_path_keep: float = 1.  # of the deepest path at the end of training
   initializer: str = 'fan_out'  # a key of `initializers.RULES`
   dtype: str | None = None  # of the computation; float32 if not set
+  # Names and shapes of what chooses among the paths of a supernet: inputs
+  # beside the image, without a batch.
+  gates: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
 
 class Variables(NamedTuple):
@@ -83,6 +87,18 @@ class Builder:
     self.image = Value(0, tuple(image_shape))
     self.style = style
     self.nodes: list[Node] = []
+    self.gates: list[tuple[str, tuple[int, ...]]] = []
+
+  def gate(self, name: str, shape: tuple[int, ...]) -> Value:
+    """An input beside the image, see `Graph.gates`.
+
+    Raises:
+      ValueError: the name is taken.
+    """
+    if name in dict(self.gates):
+      raise ValueError(f'two gates are called {name!r}')
+    self.gates.append((name, shape))
+    return Value(-len(self.gates), shape)
 
   def add(self, name: str, module: nn.Module, inputs: list[Value],
           shape: tuple[int, ...] | None = None, depth: float = 0.) -> Value:
@@ -101,7 +117,8 @@ class Builder:
     if any(node.name == name for node in self.nodes):
       raise ValueError(f'two nodes are called {name!r}')
     if shape is None:
-      shape = _output_shape(module, tuple(v.shape for v in inputs))
+      shape = _output_shape(module, tuple(
+          v.shape if v.index < 0 else (1, *v.shape) for v in inputs))
     self.nodes.append(
         Node(name, module, tuple(v.index for v in inputs), shape, depth))
     return Value(len(self.nodes), shape)
@@ -121,17 +138,17 @@ class Builder:
     needed = {output.index} | ({auxiliary.index} if auxiliary else set())
     for i in range(len(self.nodes), 0, -1):
       if i in needed:
-        needed |= set(self.nodes[i - 1].inputs)
+        needed |= {j for j in self.nodes[i - 1].inputs if j >= 0}
     # The output is the last node, whatever was added after it.
     kept = [0] + sorted(needed - {0, output.index}) + [output.index]
     place = {old: new for new, old in enumerate(kept)}
     nodes = tuple(
         self.nodes[i - 1]._replace(
-            inputs=tuple(place[j] for j in self.nodes[i - 1].inputs))
+            inputs=tuple(place.get(j, j) for j in self.nodes[i - 1].inputs))
         for i in kept[1:])
     return Graph(self.image.shape, nodes,
                  place[auxiliary.index] if auxiliary else None, drop_path_keep,
-                 self.style.initializer, self.style.dtype)
+                 self.style.initializer, self.style.dtype, tuple(self.gates))
 
 
 class Sum(nn.Module):
@@ -163,7 +180,7 @@ class GraphNet(nn.Module):
   @nn.compact
   def __call__(
       self, images: Array, *, train: bool = False, progress: Array | float = 1.,
-      drop_key: Array | None = None,
+      drop_key: Array | None = None, gates: dict[str, Array] | None = None,
   ) -> Logits:
     """Classifies images.
 
@@ -172,18 +189,22 @@ class GraphNet(nn.Module):
       train: batch statistics, dropped paths and the auxiliary head.
       progress: fraction of the training done, in [0, 1]; scales drop path.
       drop_key: one key; without it no path is dropped.
+      gates: name -> array, if the graph has any.
 
     Returns:
       `Logits`.
     """
     values = [cast(self.graph, images)]
+    chosen = gate_values(self.graph, gates)
     for i, node in enumerate(self.graph.nodes):
       if i + 1 == self.graph.auxiliary and not (
           train or self.is_initializing()):
         values.append(None)
         continue
       module = node.module.clone(parent=self, name=node.name)
-      y = module(*(values[j] for j in node.inputs), train)
+      y = module(
+          *(values[j] if j >= 0 else chosen[-1 - j] for j in node.inputs),
+          train)
       if train and drop_key is not None and drops(self.graph, node):
         y = drop_path(jax.random.fold_in(drop_key, i), y,
                       keep_probability(self.graph, node, progress))
@@ -217,13 +238,31 @@ def cast(net: Graph, images: Array) -> Array:
   return images.astype(net.dtype) if net.dtype else images
 
 
+def gate_values(net: Graph, gates: dict[str, Array] | None) -> list[Array]:
+  """The gates in the order of the graph.
+
+  Raises:
+    ValueError: one is missing, unknown, or of another shape.
+  """
+  found = {name: tuple(x.shape) for name, x in (gates or {}).items()}
+  if found != dict(net.gates):
+    raise ValueError(f'the gates have shapes {found}, this graph takes '
+                     f'{dict(net.gates)}')
+  return [gates[name] for name, _ in net.gates]
+
+
 def input_shapes(net: Graph, node: Node, batch_size: int
                  ) -> tuple[jax.ShapeDtypeStruct, ...]:
   """What a node reads for a batch of images."""
+  def shape(i):
+    if i < 0:
+      return net.gates[-1 - i][1]
+    return (batch_size, *(net.nodes[i - 1].shape if i else net.image_shape))
+
   return tuple(
       jax.ShapeDtypeStruct(
-          (batch_size, *(net.nodes[i - 1].shape if i else net.image_shape)),
-          net.dtype or jnp.float32) for i in node.inputs)
+          shape(i), (i >= 0 and net.dtype) or jnp.float32)
+      for i in node.inputs)
 
 
 def num_params(net: Graph, auxiliary: bool = False) -> int:
@@ -254,13 +293,13 @@ def variable_shapes(module: nn.Module, inputs: tuple) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=None)
 def _output_shape(module: nn.Module, inputs: tuple) -> tuple[int, ...]:
-  """Of a module, without the batch."""
+  """Of a module, without the batch; the inputs have one."""
   with initializers.nothing_drawn():
     found, _ = jax.eval_shape(
         lambda key, inputs: module.init_with_output(
             {'params': key, 'dropout': key}, *inputs, False),
         jax.random.key(0),
-        [jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in inputs])
+        [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in inputs])
   return tuple(found.shape[1:])
 
 

@@ -131,7 +131,7 @@ def blockwise(net: graph.Graph, recipe: recipes.Recipe, task: Task) -> Program:
         graph.Variables(state.params, state.batch_stats), programs, images,
         drop_key, float(pace.progress))
     (loss, accuracy), cotangents = shared.head(logits, labels, loss_key)
-    grads, squares = blocks.backward(programs, pullbacks, cotangents)
+    grads, squares, _ = blocks.backward(programs, pullbacks, cotangents)
     return grads, squares, stats, Metrics(loss, accuracy)
 
   def step(state, images, labels, key, pace):

@@ -37,7 +37,8 @@ def check(net: graph.Graph, num_classes: int) -> None:
   programs = blocks.compile_programs(net, _BATCH, _BATCH)
   logits, stats, pullbacks = blocks.forward(
       variables, programs, images, jax.random.key(2), 0.)
-  grads, _ = blocks.backward(programs, pullbacks, graph.Logits(weights, None))
+  grads, *_ = blocks.backward(
+      programs, pullbacks, graph.Logits(weights, None))
   predicted = blocks.predict(variables, programs, images)
   expected = whole(variables)
   assert logits.main.shape == (_BATCH, num_classes)
