@@ -29,8 +29,9 @@ class BatchNorm(nn.Module):
   affine: bool = True
 
   @nn.compact
-  def __call__(self, x: Array, train: bool) -> Array:
-    """float[B, ..., C] -> the same."""
+  def __call__(self, x: Array, train: bool, weight: Array | None = None
+               ) -> Array:
+    """float[B, ..., C] -> the same, times `weight`, float[], if given."""
     channels = x.shape[-1]
     mean_ = self.variable(
         'batch_stats', 'mean', lambda: jnp.zeros(channels, jnp.float32))
@@ -41,6 +42,8 @@ class BatchNorm(nn.Module):
         self.affine) else one
     bias = self.param('bias', nn.initializers.zeros, (channels,)) if (
         self.affine) else 0 * one
+    if weight is not None:
+      scale, bias = scale * weight, bias * weight
     if not train:
       factor = jax.lax.rsqrt(var_.value + self.epsilon) * scale
       return ((x - mean_.value) * factor + bias).astype(x.dtype)

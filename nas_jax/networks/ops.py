@@ -33,6 +33,7 @@ class Style:
     initializer: of all weights, a key of `initializers.RULES`.
     dtype: of the computation, such as 'bfloat16', float32 if not set;
       parameters and statistics are float32 always.
+    affine: whether batch norm has a scale and a bias.
   """
   momentum: float = 0.9
   epsilon: float = 1e-5
@@ -41,6 +42,7 @@ class Style:
   padding: str = 'same'
   initializer: str = 'fan_out'
   dtype: str | None = None
+  affine: bool = True
 
 
 class Op(nn.Module):
@@ -55,8 +57,9 @@ class Op(nn.Module):
   stride: int = 1
   style: Style = Style()
 
-  def norm(self, x: Array, train: bool) -> Array:
-    return norm(self.style, x, train)
+  def norm(self, x: Array, train: bool, weight: Array | None = None
+           ) -> Array:
+    return norm(self.style, x, train, weight)
 
   def match(self, x: Array, train: bool, stride: int = 1) -> Array:
     """1x1 convolution and batch norm where the channels differ."""
@@ -122,13 +125,17 @@ class Conv(Op):
 
 
 class SeparableConv(Op):
-  """(ReLU, depthwise k x k, pointwise 1 x 1, norm), `repeats` times."""
+  """(ReLU, depthwise k x k, pointwise 1 x 1, norm), `repeats` times.
+
+  A `weight`, float[], of the result costs no pass over it.
+  """
   size: int = 3
   dilation: int = 1
   repeats: int = 2
 
   @nn.compact
-  def __call__(self, x: Array, train: bool) -> Array:
+  def __call__(self, x: Array, train: bool, weight: Array | None = None
+               ) -> Array:
     for i in range(self.repeats):
       channels = x.shape[-1]
       depthwise = self.param(
@@ -141,7 +148,7 @@ class SeparableConv(Op):
           relu(x), depthwise.astype(x.dtype), pointwise.astype(x.dtype),
           stride=1 if i else self.stride, dilation=self.dilation,
           padding=self.style.padding, lowering=self.style.lowering)
-      x = self.norm(x, train)
+      x = self.norm(x, train, weight if i + 1 == self.repeats else None)
     return x
 
 
@@ -175,10 +182,11 @@ class FactorizedReduction(Op):
 ReluFactorizedReduction = functools.partial(FactorizedReduction, relu=True)
 
 
-def skip_connect(features: int, stride: int = 1, style: Style = Style()) -> Op:
+def skip_connect(features: int, stride: int = 1, style: Style = Style(),
+                 name: str | None = None) -> Op:
   """DARTS' skip: a factorized reduction where the stride is 2."""
   kind = Identity if stride == 1 else ReluFactorizedReduction
-  return kind(features=features, stride=stride, style=style)
+  return kind(features=features, stride=stride, style=style, name=name)
 
 
 class Zero(Op):
@@ -251,10 +259,12 @@ def _relu_backward(y, cotangent):
 relu.defvjp(_relu_forward, _relu_backward)
 
 
-def norm(style: Style, x: Array, train: bool) -> Array:
-  """Batch norm inside a compact module."""
-  return norms.BatchNorm(style.momentum, style.epsilon, style.axis_name)(
-      x, train)
+def norm(style: Style, x: Array, train: bool, weight: Array | None = None
+         ) -> Array:
+  """Batch norm inside a compact module; `weight` as in `BatchNorm`."""
+  return norms.BatchNorm(
+      style.momentum, style.epsilon, style.axis_name, style.affine)(
+          x, train, weight)
 
 
 def conv(
