@@ -1,14 +1,10 @@
 """The networks and operations of DARTS in PyTorch, to compare with.
 
-Run by benchmarks in an environment of its own, as a process that answers one
-line of JSON per line of JSON: {"model": ..., ...} sets up, {"repeats": N}
-returns the seconds of N calls. It imports nothing of nas_jax.
+Run by benchmarks in an environment of its own, as a process that answers
+requests (answers.py). It imports nothing of nas_jax.
 """
 
-import json
-import sys
-import time
-
+import answers
 import torch
 from torch import nn
 from torch.nn import functional
@@ -18,7 +14,7 @@ _BN = dict(eps=1e-5, momentum=0.1)
 
 class SeparableConv(nn.Sequential):
 
-  def __init__(self, channels, size, stride, repeats, dilation):
+  def __init__(self, channels, size, stride, repeats, dilation, affine=True):
     layers = []
     for i in range(repeats):
       layers += [
@@ -26,24 +22,24 @@ class SeparableConv(nn.Sequential):
               channels, channels, size, stride if i == 0 else 1,
               dilation * (size // 2), dilation, channels, bias=False),
           nn.Conv2d(channels, channels, 1, bias=False),
-          nn.BatchNorm2d(channels, **_BN)]
+          norm(channels, affine)]
     super().__init__(*layers)
 
 
 class ReLUConvBN(nn.Sequential):
 
-  def __init__(self, inputs, outputs):
+  def __init__(self, inputs, outputs, affine=True):
     super().__init__(nn.ReLU(), nn.Conv2d(inputs, outputs, 1, bias=False),
-                     nn.BatchNorm2d(outputs, **_BN))
+                     norm(outputs, affine))
 
 
 class FactorizedReduce(nn.Module):
 
-  def __init__(self, inputs, outputs):
+  def __init__(self, inputs, outputs, affine=True):
     super().__init__()
     self.first = nn.Conv2d(inputs, outputs // 2, 1, 2, bias=False)
     self.second = nn.Conv2d(inputs, outputs // 2, 1, 2, bias=False)
-    self.norm = nn.BatchNorm2d(outputs, **_BN)
+    self.norm = norm(outputs, affine)
 
   def forward(self, x):
     x = functional.relu(x)
@@ -61,20 +57,24 @@ class Zero(nn.Module):
     return x[:, :, ::self.stride, ::self.stride] * 0.
 
 
-def operation(name, channels, stride):
+def norm(channels, affine=True):
+  return nn.BatchNorm2d(channels, affine=affine, **_BN)
+
+
+def operation(name, channels, stride, affine=True):
   size = int(name[-1]) if name[-1].isdigit() else 0
   if name == 'none':
     return Zero(stride)
   if name == 'skip_connect':
     return nn.Identity() if stride == 1 else FactorizedReduce(
-        channels, channels)
+        channels, channels, affine)
   if name.startswith('max_pool'):
     return nn.MaxPool2d(size, stride, size // 2)
   if name.startswith('avg_pool'):
     return nn.AvgPool2d(size, stride, size // 2, count_include_pad=False)
   if name.startswith('sep_conv'):
-    return SeparableConv(channels, size, stride, 2, 1)
-  return SeparableConv(channels, size, stride, 1, 2)
+    return SeparableConv(channels, size, stride, 2, 1, affine)
+  return SeparableConv(channels, size, stride, 1, 2, affine)
 
 
 class Cell(nn.Module):
@@ -104,8 +104,7 @@ class Network(nn.Module):
     super().__init__()
     channels = 3 * features
     self.stem = nn.Sequential(
-        nn.Conv2d(3, channels, 3, padding=1, bias=False),
-        nn.BatchNorm2d(channels, **_BN))
+        nn.Conv2d(3, channels, 3, padding=1, bias=False), norm(channels))
     older, newer, reduced = channels, channels, False
     self.cells = nn.ModuleList()
     for i in range(num_cells):
@@ -127,7 +126,7 @@ class Network(nn.Module):
 
 def network_step(request):
   """One step of the recipe of DARTS, without augmentation."""
-  device, layout = request['device'], _layout(request)
+  device, layout = request['device'], memory_format(request)
   torch.manual_seed(0)
   model = Network(request['genotype'], request['features'],
                   request['num_cells']).to(device).to(memory_format=layout)
@@ -151,7 +150,7 @@ def network_step(request):
 
 def operation_step(request):
   """Forward and backward of one operation."""
-  layout, size = _layout(request), request['size']
+  layout, size = memory_format(request), request['size']
   torch.manual_seed(0)
   module = operation(request['operation'], request['features'],
                      request['stride']).to(memory_format=layout)
@@ -167,32 +166,28 @@ def operation_step(request):
   return step, sum(p.numel() for p in module.parameters())
 
 
-def _layout(request):
+def memory_format(request):
   return (torch.channels_last if request['layout'] == 'channels_last' else
           torch.contiguous_format)
 
 
 def serve(make):
   """Answers the requests; `make(request)` is a step and its parameters."""
-  step = device = None
-  for line in sys.stdin:
-    request = json.loads(line)
-    if 'repeats' in request:
-      seconds = []
-      for _ in range(request['repeats']):
-        start = time.perf_counter()
-        step()
-        if device == 'cuda':
-          torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-      answer = {'seconds': seconds}
-    else:
-      device = request.setdefault('device', 'cpu')
-      step, params = make(request)
+  def model(request):
+    device = request.setdefault('device', 'cpu')
+    step, params = make(request)
+
+    def finished_step():
       step()
-      answer = {'params': params, 'torch': torch.__version__,
-                'threads': torch.get_num_threads()}
-    print(json.dumps(answer), flush=True)
+      if device == 'cuda':
+        torch.cuda.synchronize()
+
+    return answers.Model(
+        finished_step, {'params': params, 'torch': torch.__version__,
+                        'threads': torch.get_num_threads()},
+        torch.cuda.max_memory_allocated if device == 'cuda' else None)
+
+  answers.serve(model)
 
 
 if __name__ == '__main__':
