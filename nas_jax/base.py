@@ -84,5 +84,7 @@ class GradientSearch(NamedTuple):
   """Architectures as parameters, searched by gradient."""
   init: Callable[[Key], State]
   # (key, state, training batch, validation batch) -> state, metrics
+  # and leaves the state it was given as it is.
   update: Callable[[Key, State, Batch, Batch], tuple[State, dict]]
-  derive: Callable[[State], Genome]
+  derive: Callable[[State], Genome | Genotype]
+  jittable: bool = True  # False: update runs on the host

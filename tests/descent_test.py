@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from nas_jax import base
+from nas_jax import checkpoint
 from nas_jax import descent
+from nas_jax import journal
 from nas_jax import records as jsonl
 
 _KEY = jax.random.key(2)
@@ -88,6 +90,73 @@ def test_descend_stops_where_it_was_asked_to(tmp_path):
 def test_descend_says_when_the_batches_end():
   with pytest.raises(ValueError, match='batches end after 20 of 21 steps'):
     _descend(21)
+  with pytest.raises(ValueError, match='check_every must be at least 1'):
+    _descend(20, check_every=0)
   with pytest.raises(ValueError, match='log_every must be at least 1'):
     descent.descend(
         _KEY, _gradient_search(), _batches, num_steps=1, log_every=0)
+
+
+def _diverging(when, what='loss'):
+  """Counts; its loss, or only its weights, are NaN from a step on."""
+
+  def update(key, state, train, validation):
+    del key, train, validation
+    count = state['count'] + 1
+    bad = jnp.where(count > when, jnp.nan, 1.)
+    state = {'count': count, 'weights': bad if what == 'weights' else 1.}
+    return state, {'loss': bad if what == 'loss' else jnp.float32(1)}
+
+  return base.GradientSearch(
+      init=lambda key: {'count': jnp.int32(0), 'weights': jnp.float32(1)},
+      update=update, derive=lambda state: int(state['count']))
+
+
+@pytest.mark.parametrize('what,check_every,left', [
+    ('loss', 1, 7), ('loss', 4, 5), ('weights', 1, 5)])
+def test_a_diverged_search_ends_with_the_last_good_state(
+    tmp_path, caplog, what, check_every, left):
+  for _ in range(2):  # The second one resumes, and ends the same.
+    caplog.clear()
+    state, count, records = descent.descend(
+        _KEY, _diverging(7, what), lambda step: ((0, 0),) * (20 - step),
+        num_steps=20, log_every=5, checkpoint_every=100,
+        check_every=check_every, workdir=tmp_path)
+    assert (int(state.step), count) == (left, left)
+    assert np.isfinite(state.search['weights'])
+    assert f'ends with the state after {left} steps' in caplog.text
+    assert [r['step'] for r in records] == [4] * (left > 4)
+    saved = checkpoint.restore(tmp_path / 'checkpoints' / 'search',
+                               journal._Checkpoint(0, state))
+    assert saved[0] == left and np.isfinite(saved[1].state.search['weights'])
+
+
+def test_lines_say_more_and_may_end_the_search(tmp_path):
+  asked = []
+
+  def stop(records):
+    asked.append(len(records))
+    return records[-1]['best'] == [2, 0, 3] and len(records) > 1
+
+  for _ in range(2):
+    state, _, records = _descend(
+        workdir=tmp_path, stop=stop,
+        describe=lambda state: {'best': jnp.argmax(state.logits, -1).tolist()})
+    assert state.step == 10
+    assert [r['best'] for r in records] == [[2, 0, 3]] * 2
+    assert records == jsonl.read(tmp_path / 'history.jsonl')
+  assert asked == [1, 2, 2]
+
+
+def test_updates_on_the_host():
+  seen = []
+
+  def update(key, state, train, validation):
+    seen.append(type(train))
+    return state + float(train) * validation, {'loss': 0.}
+
+  host = base.GradientSearch(
+      lambda key: 0., update, lambda state: state, jittable=False)
+  state, total, _ = descent.descend(
+      _KEY, host, lambda step: [(i, 2) for i in range(step, 4)], num_steps=4)
+  assert total == state.search == 12. and seen == [int] * 4
