@@ -38,15 +38,15 @@ class Programs(NamedTuple):
 
 
 def compile_programs(
-    net: graph.Graph, batch_size: int, eval_batch_size: int,
+    net: graph.Graph, batch_size: int | None, eval_batch_size: int | None,
     num_devices: int = 1, batch_statistics: bool = False) -> Programs:
   """Compiles what no network before has needed; safe in several threads.
 
   Args:
     net: the graph. On several devices, its norms must average statistics over
       `parallel.BATCH_AXIS`.
-    batch_size: examples per training step.
-    eval_batch_size: examples per evaluation step.
+    batch_size: examples per training step; None if there are no such steps.
+    eval_batch_size: examples per evaluation step; None likewise.
     num_devices: over which the batch of a training step is split. Evaluation
       runs on one.
     batch_statistics: whether norms use those of the batch in evaluation too,
@@ -54,17 +54,18 @@ def compile_programs(
   """
   train, predict = [], []
   for i, node in enumerate(net.nodes):
-    first = not any(node.inputs)  # Nothing but the image.
-    common = _Kind(
-        'train', node.module,
-        graph.input_shapes(net, node, batch_size // num_devices),
-        tuple(j < 0 for j in node.inputs), graph.drops(net, node), first,
-        bool(net.gates), num_devices)
-    train.append(_compiled(common))
-    predict.append(None if i + 1 == net.auxiliary else _compiled(
-        common._replace(
-            kind='batch' if batch_statistics else 'predict', drop=False,
-            num_devices=1, gated=False, inputs=graph.input_shapes(net, node, eval_batch_size))))
+    kind = lambda name, size, drop=False, gated=False, devices=1: _Kind(
+        name, node.module, graph.input_shapes(net, node, size // devices),
+        tuple(j < 0 for j in node.inputs), drop,
+        not any(node.inputs),  # Nothing but the image.
+        gated, devices)
+    if batch_size:
+      train.append(_compiled(kind(
+          'train', batch_size, graph.drops(net, node), bool(net.gates),
+          num_devices)))
+    if eval_batch_size:
+      predict.append(None if i + 1 == net.auxiliary else _compiled(kind(
+          'batch' if batch_statistics else 'predict', eval_batch_size)))
   return Programs(net, tuple(train), tuple(predict), num_devices)
 
 

@@ -122,7 +122,7 @@ def blockwise(net: graph.Graph, recipe: recipes.Recipe, task: Task) -> Program:
   """The same, node by node."""
   programs = blocks.compile_programs(
       net, recipe.batch_size // recipe.accumulate, recipe.eval_batch_size)
-  shared = _shared_programs(recipe, task)
+  shared = shared_programs(recipe, task)
 
   def part(state, images, labels, key, pace):
     """Gradients by node with their sums of squares, statistics, metrics."""
@@ -154,7 +154,8 @@ def blockwise(net: graph.Graph, recipe: recipes.Recipe, task: Task) -> Program:
     for name, grad in grads.items():
       params[name], optimizer[name] = shared.update(
           params[name], grad, optimizer[name], norm, pace)
-    return TrainState(params, state.batch_stats, optimizer), _mean(collected)
+    return TrainState(
+        params, state.batch_stats, optimizer), mean_metrics(collected)
 
   def predict(state, images):
     return blocks.predict(
@@ -169,7 +170,7 @@ def global_norm(squares: list[Array]) -> Array:
   return _root_of_sum(squares + padding)
 
 
-class _Shared(NamedTuple):
+class Shared(NamedTuple):
   """What every network under a recipe uses."""
   prepare: Callable[..., Any]
   normalise: Callable[..., Any]
@@ -180,14 +181,15 @@ class _Shared(NamedTuple):
 
 
 @functools.lru_cache
-def _shared_programs(recipe, task) -> _Shared:
-  def prepare(images, labels, key):
+def shared_programs(recipe, task) -> Shared:
+  """Compiled once for all networks."""
+  def prepared(images, labels, key):
     keys = jax.random.split(key, 3)  # The last is not needed, see `_gradient`.
-    images, labels = _prepare(recipe, task, images, labels, keys[0])
+    images, labels = prepare(recipe, task, images, labels, keys[0])
     return images, labels, keys[1], jax.random.fold_in(keys[0], 2)
 
   def head(logits, labels, key):
-    return jax.value_and_grad(_objective(recipe, key), has_aux=True)(
+    return jax.value_and_grad(objective(recipe, key), has_aux=True)(
         logits, labels)
 
   def penalise(params, grads):
@@ -195,8 +197,8 @@ def _shared_programs(recipe, task) -> _Shared:
     grads = optimizers.penalised(recipe, params, grads)
     return grads, optimizers.squares(grads)
 
-  return _Shared(*map(jax.jit, (
-      prepare, functools.partial(normalise, task), head,
+  return Shared(*map(jax.jit, (
+      prepared, functools.partial(normalise, task), head,
       lambda a, b: jax.tree.map(jnp.add, a, b), penalise,
       functools.partial(optimizers.update, recipe))))
 
@@ -240,7 +242,7 @@ def _in_parts(recipe, part):
     for i, (x, y) in enumerate(_split(recipe.accumulate, images, labels)):
       carry, metrics = part(carry, x, y, jax.random.fold_in(key, i), pace)
       collected.append(metrics)
-    return apply(*carry, pace), _mean(collected)
+    return apply(*carry, pace), mean_metrics(collected)
 
   return step
 
@@ -255,14 +257,14 @@ def _gradient(net, recipe, task, num_devices):
     if axis:
       key = jax.random.fold_in(key, jax.lax.axis_index(axis))
     keys = jax.random.split(key, 3)
-    images, labels = _prepare(recipe, task, images, labels, keys[0])
+    images, labels = prepare(recipe, task, images, labels, keys[0])
 
     def loss(params):
       logits, updates = model.apply(
           {'params': params, 'batch_stats': state.batch_stats}, images,
           train=True, progress=pace.progress, drop_key=keys[1],
           mutable=['batch_stats'], rngs={'dropout': keys[2]})
-      value, accuracy = _objective(
+      value, accuracy = objective(
           recipe, jax.random.fold_in(keys[0], 2))(logits, labels)
       return value, (accuracy, updates.get('batch_stats', {}))
 
@@ -288,7 +290,7 @@ def _apply(recipe, state, grads, pace) -> TrainState:
                     {k: o for k, (_, o) in pairs.items()})
 
 
-def _prepare(recipe, task, images, labels, key):
+def prepare(recipe, task, images, labels, key):
   """Augmented training images, float32[B, H, W, C], and their labels."""
   images = augment.augment(
       key, images, mean=jnp.array(task.mean), std=jnp.array(task.std),
@@ -299,7 +301,8 @@ def _prepare(recipe, task, images, labels, key):
   return losses.mix(jax.random.fold_in(key, 1), images, labels, recipe.mixup)
 
 
-def _objective(recipe, key):
+def objective(recipe: recipes.Recipe, key: Array):
+  """(Logits, labels) -> (loss, accuracy)."""
   return functools.partial(
       losses.objective, smoothing=recipe.label_smoothing,
       auxiliary_weight=recipe.auxiliary_weight, lrc_weight=recipe.lrc_weight,
@@ -320,10 +323,11 @@ def _images(size: int, task: Task) -> jax.ShapeDtypeStruct:
 def _split(parts: int, images, labels):
   if parts == 1:
     return [(images, labels)]
-  return list(zip(*(_pieces(x, parts) for x in (images, labels))))
+  return list(zip(*(pieces(x, parts) for x in (images, labels))))
 
 
-def _pieces(x, parts: int):
+def pieces(x, parts: int):
+  """Equal parts of an array, in order."""
   if isinstance(x, np.ndarray):
     return np.split(x, parts)
   return _split_on_device(x, parts)
@@ -334,7 +338,8 @@ def _split_on_device(x, parts):
   return tuple(jnp.split(x, parts))
 
 
-def _mean(collected: list[Metrics]) -> Metrics:
+def mean_metrics(collected: list[Metrics]) -> Metrics:
+  """Of parts of one size."""
   if len(collected) == 1:
     return collected[0]
   return Metrics(*(sum(values) / len(collected) for values in zip(*collected)))

@@ -1,0 +1,261 @@
+"""Architectures that share weights, trained one sub-network at a time.
+
+A family is a space whose architectures are graphs with common node names: the
+name says which weights a node uses. A step runs the chosen paths alone
+(networks/blocks.py), so the weights of others have no gradient, and nothing
+is compiled for an architecture that another one did not need.
+"""
+
+from collections.abc import Callable, Sequence
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from nas_jax import base
+from nas_jax import checks
+from nas_jax import memory
+from nas_jax.networks import blocks
+from nas_jax.networks import graph
+from nas_jax.training import optimizers
+from nas_jax.training import recipes
+from nas_jax.training import steps
+
+Array = jax.Array
+DECAYS = ('used', 'all')
+STATISTICS = ('batch', 'running')
+_MOST_NETWORKS = 2048  # kept as lists of programs, which they share
+
+
+class Family(NamedTuple):
+  """A space whose architectures share weights."""
+  space: base.Space
+  # The sub-network; equal node names mean equal weights, hence equal modules
+  # and shapes of inputs. Nodes without variables may be called anything.
+  build: Callable[[base.Genotype], graph.Graph]
+  # Has every node with variables of every sub-network, see `union`; its
+  # output means nothing.
+  full: graph.Graph
+
+
+class Weights(NamedTuple):
+  """Shared weights and what is done with them.
+
+  Attributes:
+    init: key -> TrainState of the whole family, by node.
+    step: (state, genotypes, images uint8[B, H, W, C], labels int32[B], key,
+      pace) -> (state, Metrics). The batch is split into as many equal parts
+      as there are genotypes, each part trains its own sub-network with its
+      own batch statistics, the gradients are averaged, there is one update.
+    score: (state, genotype, images uint8[B, H, W, C], labels int32[B]) ->
+      (accuracy, mean cross-entropy), floats, of one batch.
+  """
+  init: Callable[[base.Key], steps.TrainState]
+  step: Callable[..., tuple[steps.TrainState, steps.Metrics]]
+  score: Callable[..., tuple[float, float]]
+
+
+def make(
+    family: Family,
+    recipe: recipes.Recipe,
+    task: steps.Task,
+    *,
+    decay: str = 'used',
+    statistics: str = 'batch',
+    num_devices: int = 1,
+) -> Weights:
+  """Training and scoring of shared weights.
+
+  Args:
+    family: what shares them.
+    recipe: of the steps; batches may have any size.
+    task: of the data set.
+    decay: 'used': what a step does not use stays as it is, momentum included.
+      'all': the L2 penalty is of all weights and every momentum goes on, as
+      in the public codes of ENAS and NAO.
+    statistics: of norms when scoring: those of the 'batch', or the 'running'
+      ones, which fit no sub-network exactly.
+    num_devices: over which each part of a batch is split; norms must average
+      over `parallel.BATCH_AXIS`. Scoring runs on one device.
+
+  Raises:
+    ValueError: an unknown choice, a recipe with parts of its own; when called,
+      a batch that does not split, a sub-network with nodes that are not in
+      `family.full`, or an auxiliary classifier without a weight or the other
+      way round.
+  """
+  checks.one_of('decay', decay, DECAYS)
+  checks.one_of('statistics', statistics, STATISTICS)
+  if recipe.accumulate != 1:
+    raise ValueError(f'accumulate is {recipe.accumulate}, but the parts of a '
+                     'batch are those of the genotypes')
+  common = steps.shared_programs(recipe, task)
+  combine = _combine(recipe)
+  shapes = graph.shapes(family.full)
+  networks = _Networks(family, recipe, num_devices, statistics == 'batch')
+
+  def part(state, genotype, images, labels, key, pace):
+    """Gradients of one sub-network, its statistics, its metrics."""
+    programs = networks.get(genotype, len(labels), train=True)
+    images, labels, drop_key, loss_key = common.prepare(images, labels, key)
+    logits, stats, pullbacks = blocks.forward(
+        _variables(programs.net, state.params, state.batch_stats), programs,
+        images, drop_key, float(pace.progress))
+    (loss, accuracy), cotangents = common.head(logits, labels, loss_key)
+    grads, squares, _ = blocks.backward(programs, pullbacks, cotangents)
+    return grads, squares, {name: tree for name, tree in stats.items() if tree
+                            }, steps.Metrics(loss, accuracy)
+
+  def step(state, genotypes, images, labels, key, pace):
+    count = len(genotypes)
+    if not count or len(labels) % count:
+      raise ValueError(f'a batch of {len(labels)} does not split into parts '
+                       f'for {count} genotypes')
+    found, collected, squares = {}, [], []
+    for i, (genotype, x, y) in enumerate(zip(
+        genotypes, *(steps.pieces(z, count) for z in (images, labels)))):
+      grads, squares, stats, metrics = part(
+          state, genotype, x, y, jax.random.fold_in(key, i) if count > 1
+          else key, pace)
+      state = state._replace(batch_stats=state.batch_stats | stats)
+      collected.append(metrics)
+      for name, grad in grads.items():
+        if grad:
+          found.setdefault(name, []).append(grad)
+    if decay == 'all':
+      found |= {name: [] for name, tree in shapes.params.items()
+                if tree and name not in found}
+    if count > 1 or recipe.decay_in_loss or decay == 'all':
+      pairs = {name: combine(state.params[name], grads, np.float32(count))
+               for name, grads in found.items()}
+      grads = {name: grad for name, (grad, _) in pairs.items()}
+      squares = [square for _, square in pairs.values()]
+    else:
+      grads = {name: grad for name, (grad,) in found.items()}
+    norm = steps.global_norm(squares)
+    params, optimizer = dict(state.params), dict(state.optimizer)
+    for name, grad in grads.items():
+      params[name], optimizer[name] = common.update(
+          params[name], grad, optimizer[name], norm, pace)
+    return steps.TrainState(
+        params, state.batch_stats, optimizer), steps.mean_metrics(collected)
+
+  def score(state, genotype, images, labels):
+    programs = networks.get(genotype, len(labels), train=False)
+    net = programs.net
+    params = {node.name: optimizers.averaged(
+        recipe, state.params[node.name], state.optimizer[node.name])
+              for node in net.nodes if node.name in state.params}
+    logits = blocks.predict(
+        _variables(net, params, state.batch_stats), programs,
+        common.normalise(images))
+    return tuple(float(x) for x in _measure(logits, labels))
+
+  return Weights(
+      lambda key: steps.start(family.full, recipe, key), step, score)
+
+
+def union(nets: Sequence[graph.Graph]) -> graph.Graph:
+  """A graph with the nodes of all, each name once: `Family.full`.
+
+  Args:
+    nets: of one space; a few that together use every node are enough.
+
+  Raises:
+    ValueError: a name means another module or other inputs elsewhere.
+  """
+  nodes: list[graph.Node] = []
+  place: dict[str, int] = {}
+  known: dict[str, tuple] = {}
+  for net in nets:
+    for node in net.nodes:
+      found = _described(net, node)
+      if node.name not in place:
+        nodes.append(node._replace(inputs=tuple(
+            place[net.nodes[i - 1].name] if i > 0 else i
+            for i in node.inputs)))
+        place[node.name], known[node.name] = len(nodes), found
+      elif known[node.name] != found and _has_variables(net, node):
+        raise ValueError(f'node {node.name!r} is {known[node.name]} in one '
+                         f'sub-network and {found} in another')
+  return nets[0]._replace(nodes=tuple(nodes), auxiliary=None)
+
+
+class _Networks:
+  """The sub-networks met last, as lists of programs."""
+
+  def __init__(self, family, recipe, num_devices, batch_statistics):
+    self._build = family.build
+    self._full = {node.name: _described(family.full, node)
+                  for node in family.full.nodes}
+    self._auxiliary = recipe.auxiliary_weight
+    self._num_devices = num_devices
+    self._batch_statistics = batch_statistics
+    # The device is a part of what was compiled.
+    self._known = functools.lru_cache(_MOST_NETWORKS)(self._compile)
+
+  def get(self, genotype, size: int, train: bool) -> blocks.Programs:
+    return self._known(genotype, size, train, jax.config.jax_default_device)
+
+  def _compile(self, genotype, size, train, device):
+    del device
+    if memory.nearly_all_mapped():
+      self._known.cache_clear()
+      blocks.forget()
+    net = self._build(genotype)
+    if bool(net.auxiliary) != (self._auxiliary > 0):
+      raise ValueError(
+          f'auxiliary_weight is {self._auxiliary}, but the sub-network has '
+          f'{"an" if net.auxiliary else "no"} auxiliary classifier')
+    for node in net.nodes:
+      found = _described(net, node)
+      if self._full.get(node.name) != found and _has_variables(net, node):
+        raise ValueError(
+            f'node {node.name!r} of a sub-network is {found}, but '
+            f'{self._full.get(node.name, "missing")} in the whole family')
+    return blocks.compile_programs(
+        net, size if train else None, None if train else size,
+        self._num_devices if train else 1, self._batch_statistics)
+
+
+@functools.lru_cache
+def _combine(recipe):
+  """(parameters, gradients of parts, parts) -> (gradient, its square)."""
+  def combine(params, grads, count):
+    total = jax.tree.map(
+        lambda p, *g: sum(g, start=jnp.zeros_like(p)) / count, params, *grads)
+    total = optimizers.penalised(recipe, params, total)
+    return total, optimizers.squares(total)
+
+  return jax.jit(combine)
+
+
+@jax.jit
+def _measure(logits, labels):
+  logits = logits.astype(jnp.float32)
+  losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+  return jnp.mean(jnp.argmax(logits, -1) == labels), jnp.mean(losses)
+
+
+def _variables(net: graph.Graph, params: dict[str, Any],
+               batch_stats: dict[str, Any]) -> graph.Variables:
+  """Of one sub-network; {} for nodes that the family need not know."""
+  return graph.Variables(*(
+      {node.name: tree.get(node.name, {}) for node in net.nodes}
+      for tree in (params, batch_stats)))
+
+
+def _described(net: graph.Graph, node: graph.Node) -> tuple:
+  """The module and the shapes of its inputs, without the batch."""
+  return node.module, tuple(
+      net.nodes[i - 1].shape if i > 0 else (
+          net.gates[-1 - i][1] if i else net.image_shape)
+      for i in node.inputs)
+
+
+def _has_variables(net: graph.Graph, node: graph.Node) -> bool:
+  return bool(graph.variable_shapes(
+      node.module, graph.input_shapes(net, node, 1)))
