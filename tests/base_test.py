@@ -12,7 +12,8 @@ def test_bundles_have_the_fields_of_the_design():
   assert base.Evaluation._fields == ('rewards', 'metrics')
   assert base.Evaluator._fields == ('init', 'evaluate', 'jittable')
   assert base.Controller._fields == ('init', 'sample', 'score')
-  assert base.GradientSearch._fields == ('init', 'update', 'derive')
+  assert base.GradientSearch._fields == (
+      'init', 'update', 'derive', 'jittable')
 
 
 def test_defaults():
