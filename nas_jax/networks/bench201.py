@@ -12,7 +12,8 @@ References:
   Dong et al., NATS-Bench, arXiv 2009.00437, sec. 3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+import functools
 
 from nas_jax.networks import graph
 from nas_jax.networks import ops
@@ -33,28 +34,34 @@ SIZE_CELL = nasbench201.parse(
 
 def _topology(settings: staged.Settings, *cell: str) -> graph.Graph:
   features, n = settings.features, settings.num_cells
-  return _build(settings, [features, 2 * features, 4 * features],
-                [[2**s * features] * n for s in range(3)], cell)
+  return build_stages(
+      settings, [features, 2 * features, 4 * features],
+      [[2**s * features] * n for s in range(3)],
+      functools.partial(_add_cell, cell=cell))
 
 
 def _size(settings: staged.Settings, *widths: int) -> graph.Graph:
-  return _build(settings, (widths[0], widths[1], widths[3]),
-                [[widths[0]], [widths[2]], [widths[4]]], SIZE_CELL)
+  return build_stages(
+      settings, (widths[0], widths[1], widths[3]),
+      [[widths[0]], [widths[2]], [widths[4]]],
+      functools.partial(_add_cell, cell=SIZE_CELL))
 
 
-def _build(settings: staged.Settings, entries: Sequence[int],
-           stages: Sequence[Sequence[int]], cell: nasbench201.Cell
-           ) -> graph.Graph:
+def build_stages(
+    settings: staged.Settings, entries: Sequence[int],
+    stages: Sequence[Sequence[int]], add_cell: Callable[..., Value],
+    builder: graph.Builder | None = None) -> graph.Graph:
   """Three stages of cells.
 
   Args:
     settings: of the network.
     entries: widths of the stem and of the two residual blocks.
     stages: widths of the cells.
-    cell: what they compute.
+    add_cell: (builder, name, x, features) -> Value.
+    builder: with what the cells read besides, if that is needed.
   """
   style = settings.style
-  builder = graph.Builder(settings.image_shape, style)
+  builder = builder or graph.Builder(settings.image_shape, style)
   x = builder.add('stem', staged.Chain((Conv(entries[0]), NORM), style),
                   [builder.image])
   for s, widths in enumerate(stages):
@@ -66,13 +73,13 @@ def _build(settings: staged.Settings, entries: Sequence[int],
           staged.Chain((staged.Pool('avg', 2, 2, 'same'), Conv(width, 1)),
                        style), 0., features=width, stride=2)
     for n, width in enumerate(widths):
-      x = _add_cell(builder, f'stage{s}_cell{n}', x, cell, width)
+      x = add_cell(builder, f'stage{s}_cell{n}', x, width)
   x = builder.add('tail', staged.Chain((NORM, RELU), style), [x], x.shape)
   return staged.finish(builder, x, settings, settings.dropout_keep)
 
 
 def _add_cell(builder: graph.Builder, name: str, x: Value,
-              cell: nasbench201.Cell, features: int) -> Value:
+              features: int, cell: nasbench201.Cell) -> Value:
   nodes, terms = [x], []
   for operation, (source, target) in zip(cell, nasbench201.EDGES):
     value = nodes[source]

@@ -26,6 +26,23 @@ class ConvNormRelu(ops.Op):
     return nn.relu(self.norm(x, train))
 
 
+class ReluConvNorm(ops.Op):
+  """ReLU, k x k convolution, norm: NAS-Bench-201.
+
+  The convolution has a bias where the norm has none. A `weight`, float[], of
+  the result costs no pass over it.
+  """
+  size: int = 1
+
+  @nn.compact
+  def __call__(self, x: Array, train: bool, weight: Array | None = None
+               ) -> Array:
+    x = ops.conv(
+        self.style, ops.relu(x), self.features, (self.size, self.size),
+        self.stride, use_bias=not self.style.affine)
+    return self.norm(x, train, weight)
+
+
 class Skip(ops.Op):
   """The input itself; 1x1 convolution and norm where channels differ.
 

@@ -165,8 +165,8 @@ NASBENCH101: Table = {
 NASBENCH201: Table = dict(
     none=ops.Zero,
     skip_connect=ops_bench.Skip,
-    nor_conv_1x1=ops.Conv,
-    nor_conv_3x3=_partial(ops.Conv, sizes=((3, 3),)),
+    nor_conv_1x1=ops_bench.ReluConvNorm,
+    nor_conv_3x3=_partial(ops_bench.ReluConvNorm, size=3),
     avg_pool_3x3=ops_bench.AveragePool,
 )
 

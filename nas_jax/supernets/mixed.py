@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from nas_jax.networks import graph
 from nas_jax.networks import ops
+from nas_jax.networks import ops_bench
 from nas_jax.networks import pooling
 from nas_jax.networks import tables
 
@@ -64,6 +65,7 @@ class MixedEdge(nn.Module):
       the rate row[K + 3].
     chosen: compute this candidate only. Each other one adds its weight, which
       is meant to be 0: its gradient is the sum of the result's.
+    batch_statistics: whether norms use those of the batch in evaluation, too.
 
   References:
     Liu et al., DARTS, arXiv 1806.09055, eq. 2.
@@ -81,6 +83,7 @@ class MixedEdge(nn.Module):
   skip_dropout: bool = False
   drop_path: bool = False
   chosen: int | None = None
+  batch_statistics: bool = False
 
   @nn.compact
   def __call__(self, x: Array, *pools_row_train) -> Array:
@@ -131,14 +134,15 @@ class MixedEdge(nn.Module):
       return y
     module = tables.TABLES[self.table][name](
         features=x.shape[-1], stride=self.stride, style=self.style, name=name)
-    if isinstance(module, ops.SeparableConv):
+    train = train or self.batch_statistics
+    if isinstance(module, (ops.SeparableConv, ops_bench.ReluConvNorm)):
       return module(x, train, weight)
     return module(x, train) * weight.astype(x.dtype)
 
   def _skip(self, name, x, weight, train):
     module = tables.TABLES[self.table]['skip_connect'](
         features=x.shape[-1], stride=self.stride, style=self.style, name=name)
-    return module(x, train) * weight
+    return module(x, train or self.batch_statistics) * weight
 
 
 def pools_of(operations: Sequence[str], chosen: int | None = None
@@ -153,7 +157,7 @@ class Adder:
 
   def __init__(self, builder: graph.Builder, features: int, *,
                edge: Mapping[str, object], normed_pools: bool = True,
-               remat: bool = False):
+               remat: bool = False, style: ops.Style | None = None):
     """Of one cell.
 
     Args:
@@ -163,8 +167,10 @@ class Adder:
       normed_pools: whether norms follow the pools.
       remat: whether an edge's inside is computed again in the backward pass
         instead of being kept.
+      style: of the edges, the builder's if not set.
     """
     self._builder = builder
+    self._style = style or builder.style
     self._features = features
     self._edge = dict(edge)
     self._normed = normed_pools
@@ -186,7 +192,7 @@ class Adder:
       stride: 1 or 2.
       chosen: see `MixedEdge`.
     """
-    style = self._builder.style
+    style = self._style
     size = tuple(-(-n // stride) for n in source.size)
     partial = self._edge.get('partial', 1)
     pools = []
