@@ -21,7 +21,6 @@ from typing import Any
 
 import jax
 import numpy as np
-from scipy import stats
 
 from experiments import flags
 from nas_jax import base
@@ -33,6 +32,7 @@ from nas_jax import problem
 from nas_jax import progress
 from nas_jax import records
 from nas_jax import rewards
+from nas_jax import statistics
 from nas_jax import workdir as workdirs
 from nas_jax.data import images as image_data
 from nas_jax.evaluators import scratch
@@ -236,7 +236,8 @@ def correlations(columns: Mapping[str, np.ndarray], num_resamples: int,
   measured = {
       kind: {name: np.array([function(columns[name][d], columns['final'][d])
                              for d in draws]) for name in PREDICTORS}
-      for kind, function in (('spearman', _spearman), ('kendall', _kendall))}
+      for kind, function in (('spearman', statistics.spearman),
+                             ('kendall', statistics.kendall))}
   found = {}
   for name in PREDICTORS:
     found[name] = {}
@@ -297,19 +298,6 @@ def page(study: Mapping[str, Any]) -> str:
   body += ['<h2>To run it again</h2>',
            f'<pre>{pages.escape(study["command"])}</pre>']
   return pages.page(title, body)
-
-
-def _spearman(x: np.ndarray, y: np.ndarray) -> float:
-  return stats.spearmanr(x, y).statistic if _vary(x, y) else np.nan
-
-
-def _kendall(x: np.ndarray, y: np.ndarray) -> float:
-  return stats.kendalltau(x, y).statistic if _vary(x, y) else np.nan
-
-
-def _vary(x: np.ndarray, y: np.ndarray) -> bool:
-  """Whether there are ranks to compare."""
-  return np.ptp(x) > 0 and np.ptp(y) > 0
 
 
 def _interval(values: np.ndarray) -> list[float]:

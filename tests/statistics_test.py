@@ -129,6 +129,49 @@ def test_p_values_are_corrected_step_by_step():
       range(4), range(4, 8)) == pytest.approx(2 / 70)
 
 
+def test_kendall_counts_pairs():
+  # Of six pairs, one is discordant (4, 3), and one ties in b.
+  a, b = [1., 2., 3., 4.], [1., 1., 3., 2.]
+  # P = 4, Q = 1, one tie: (P - Q) / sqrt((P + Q + 1) (P + Q)).
+  assert statistics.kendall(a, b) == pytest.approx(3 / math.sqrt(30))
+  assert statistics.kendall(a, a) == 1
+  assert statistics.kendall(a, a[::-1]) == -1
+  assert math.isnan(statistics.kendall(a, [.5] * 4))
+
+
+def test_near_accuracies_tie_in_the_sparse_rank_correlation():
+  a, b = [.9001, .9002, .95], [.9004, .9001, .93]
+  assert statistics.kendall(a, b) == pytest.approx(1 / 3)
+  assert statistics.kendall(a, b, digits=3) == pytest.approx(1)
+
+
+def test_spearman_uses_mean_ranks():
+  assert statistics.spearman([1, 2, 3], [1, 10, 100]) == pytest.approx(1)
+  # Ranks 1, 2.5, 2.5 against 1, 2, 3.
+  assert statistics.spearman([1, 2, 2], [1, 2, 3]) == pytest.approx(
+      math.sqrt(3) / 2)
+  assert math.isnan(statistics.spearman([1], [1]))
+
+
+def test_precision_among_the_best():
+  guess, truth = [.1, .4, .3, .2], [.9, .8, .1, .2]
+  assert statistics.precision_at(guess, truth, 1) == 0
+  assert statistics.precision_at(guess, truth, 2) == .5
+  assert statistics.precision_at(guess, truth, 4) == 1
+  assert statistics.best_rank_at(guess, truth, 1) == 2
+  assert statistics.best_rank_at(guess, truth, 4) == 1
+
+
+@pytest.mark.parametrize('call, said', [
+    (lambda: statistics.precision_at([1, 2], [1, 2], 3),
+     'k is 3, expected a number in 1..2'),
+    (lambda: statistics.kendall([1, 2], [1]),
+     '2 and 1 values, expected as many of both')])
+def test_ranks_need_two_of_each(call, said):
+  with pytest.raises(ValueError, match=said):
+    call()
+
+
 def test_the_interval_of_a_mean():
   # Student's t with 2 degrees of freedom: 4.302653.
   assert statistics.mean_interval([1, 2, 3]) == pytest.approx(
