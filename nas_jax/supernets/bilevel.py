@@ -1,0 +1,333 @@
+"""Gradient searches: architecture parameters and weights by turns.
+
+The problem is min over alphas of L_val(w*(alphas), alphas), where w* minimises
+L_train(w, alphas). Each step updates the alphas on a validation batch, then
+the weights on a training batch. The gradient of the alphas is of
+
+  first order: L_val(w, alphas), with the weights as they are;
+  second order: L_val(w', alphas), where w' is one step of SGD on L_train, whose
+    second derivative is a central difference;
+  exact: the same, differentiated through the step.
+
+References:
+  Liu, Simonyan, Yang, DARTS, arXiv 1806.09055, sec. 2.3, algorithm 1, and
+    quark0/darts, architect.py.
+  Xie et al., SNAS, arXiv 1812.09926 (joint).
+"""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from nas_jax import base
+from nas_jax import checks
+from nas_jax.supernets import engine as engines
+from nas_jax.training import optimizers
+from nas_jax.training import recipes
+from nas_jax.training import schedules
+from nas_jax.training import steps
+
+Array = jax.Array
+Alphas = dict[str, Array]  # <kind> float32[E, K], perhaps edges_<kind> [E]
+Gates = dict[str, Array]
+ORDERS = ('first', 'second', 'exact', 'joint')
+_STEP_OF_DIFFERENCE = .01  # times 1 / norm of the direction
+
+
+class Relaxation(NamedTuple):
+  """From architecture parameters to gates; `epoch` counts from 0.
+
+  Attributes:
+    gates: (key, alphas, epoch) -> gates, jittable and differentiable.
+    penalty: (alphas, epoch) -> float32[], added to the loss of the alphas.
+    constants: epoch -> gates that alphas do not change, on the host.
+    perturb: (key, gates, epoch) -> gates with which weights are trained.
+    attack: (key, gates, epoch, gradient) -> the same, on the host; `gradient`
+      gives those of the training loss with respect to gates, weights as they
+      are and running statistics.
+  """
+  gates: Callable[[base.Key, Alphas, Any], Gates]
+  penalty: Callable[[Alphas, Any], Array] | None = None
+  constants: Callable[[int], dict[str, np.ndarray]] = lambda epoch: {}
+  perturb: Callable[[base.Key, Gates, Any], Gates] | None = None
+  attack: Callable[..., Gates] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """How alphas are updated; the defaults are those of DARTS.
+
+  Attributes:
+    order: one of ORDERS; 'joint' updates the alphas with the weights, on the
+      training batch (SNAS).
+    learning_rate: of Adam.
+    beta1: its decay of the mean.
+    beta2: its decay of the mean square.
+    weight_decay: times the alphas is added to their gradient.
+    clip_norm: global norm of their gradient, None for no limit.
+    warmup_epochs: in which alphas stay as they are.
+    init_scale: standard deviation of the first alphas.
+
+  Raises:
+    ValueError: a setting out of range.
+  """
+  order: str = 'first'
+  learning_rate: float = 3e-4
+  beta1: float = .5
+  beta2: float = .999
+  weight_decay: float = 1e-3
+  clip_norm: float | None = None
+  warmup_epochs: int = 0
+  init_scale: float = 1e-3
+
+  def __post_init__(self):
+    checks.one_of('order', self.order, ORDERS)
+    checks.at_least(self, 0, 'learning_rate', 'weight_decay', 'clip_norm',
+                    'warmup_epochs', 'init_scale')
+
+
+class State(NamedTuple):
+  step: np.int32  # completed
+  weights: steps.TrainState
+  alphas: Alphas
+  adam: optax.ScaleByAdamState  # of the alphas
+  sums: Array  # float32[2, 2]: training, validation x loss, accuracy; of epoch
+
+
+def make(
+    engine: engines.Engine,
+    recipe: recipes.Recipe,
+    relaxation: Relaxation,
+    shapes: Mapping[str, tuple[int, ...]],
+    derive: Callable[[Alphas], base.Genotype],
+    *,
+    steps_per_epoch: int,
+    settings: Settings = Settings(),
+    pick: Callable[[Gates], engines.Engine] | None = None,
+) -> base.GradientSearch:
+  """A gradient search for `descent.descend`, which runs on the host.
+
+  Batches are (images uint8[B, H, W, C], labels int32[B]). Metrics are means
+  over the steps of the epoch so far.
+
+  Args:
+    engine: losses and gradients of the search network.
+    recipe: of its weights.
+    relaxation: from alphas to gates.
+    shapes: of the alphas.
+    derive: from alphas to an architecture.
+    steps_per_epoch: training batches per epoch.
+    settings: of the alphas.
+    pick: gates -> the engine that computes what they leave, where most are 0.
+
+  Raises:
+    ValueError: an order of the gradient that the recipe or the relaxation
+      does not allow.
+
+  Note: as in the public code, passes for the alphas move the running
+  statistics too, the virtual step is not clipped and has momentum and weight
+  decay, and the same augmented training batch serves all passes of a step.
+  """
+  if settings.order in ('second', 'exact') and recipe.optimizer != 'sgd':
+    raise ValueError(f'order is {settings.order!r}, whose inner step is one of '
+                     f'SGD, but the optimizer is {recipe.optimizer!r}')
+  if settings.order != 'first' and pick is not None:
+    raise ValueError(f'order is {settings.order!r}, but sampled paths have '
+                     'gradients of first order only')
+  pick = pick or (lambda gates: engine)
+  relaxed = jax.jit(relaxation.gates)
+  pull = jax.jit(functools.partial(_pull, relaxation))
+  move = jax.jit(functools.partial(_move, settings))
+  perturb = relaxation.perturb and jax.jit(relaxation.perturb)
+  exact = jax.jit(functools.partial(_exact, engine, recipe, relaxation))
+
+  def init(key):
+    weights_key, *keys = jax.random.split(key, 1 + len(shapes))
+    alphas = {
+        name: settings.init_scale * jax.random.normal(k, shape)
+        for k, (name, shape) in zip(keys, sorted(shapes.items()))}
+    return State(np.int32(0), engine.init(weights_key), alphas,
+                 _adam(settings).init(alphas), jnp.zeros((2, 2)))
+
+  def of_alphas(state, epoch, keys, train, validation, pace):
+    """The gradient of the alphas, and that of the batch it is of."""
+    params, stats, optimizer = state.weights
+    gates = gates_of(keys['relax'], state.alphas, epoch)
+    chosen = pick(gates)
+    train = functools.partial(
+        chosen.gradient, images=train[0], labels=train[1], key=keys['train'])
+    if settings.order != 'second':
+      found = chosen.gradient(params, stats, gates, *validation,
+                              keys['validation'], weights=False)
+      of_gates = found.gates
+    else:
+      first = train(params, stats, gates)
+      moved = virtual(recipe, params, first.params, optimizer, pace)
+      found = chosen.gradient(
+          moved, first.batch_stats, gates, *validation, keys['validation'])
+      radius, ends = _around(params, found.params)
+      up = train(ends[0], first.batch_stats, gates, weights=False)
+      down = train(ends[1], up.batch_stats, gates, weights=False)
+      of_gates = _second(found.gates, up.gates, down.gates, radius, pace.rate)
+      found = found._replace(batch_stats=down.batch_stats)
+    grads = pull(keys['relax'], state.alphas, np.float32(epoch), of_gates)
+    return grads, found
+
+  def gates_of(key, alphas, epoch):
+    return relaxed(key, alphas, np.float32(epoch)) | {
+        k: jnp.asarray(v) for k, v in relaxation.constants(epoch).items()}
+
+  def update(key, state, train, validation):
+    number = int(state.step)
+    epoch, within = divmod(number, steps_per_epoch)
+    pace = optimizers.Pace(*map(np.float32, (
+        schedules.learning_rate(recipe, epoch, within / steps_per_epoch), 0,
+        schedules.average_decay(recipe, number))))
+    names = ('train', 'validation', 'relax', 'again', 'perturb')
+    keys = dict(zip(names, jax.random.split(key, len(names))))
+    moves = settings.order != 'joint' and epoch >= settings.warmup_epochs
+    sums = state.sums if within else jnp.zeros_like(state.sums)
+    if moves:
+      if settings.order == 'exact':
+        grads, found = exact(
+            state.weights, state.alphas, np.float32(epoch),
+            relaxation.constants(epoch), train, validation, keys, pace)
+      else:
+        grads, found = of_alphas(state, epoch, keys, train, validation, pace)
+      alphas, adam = move(state.alphas, grads, state.adam)
+      state = state._replace(
+          alphas=alphas, adam=adam, weights=state.weights._replace(
+              batch_stats=found.batch_stats))
+      sums = _count(sums, 1, found.loss, found.accuracy)
+    gates = gates_of(keys['again'], state.alphas, epoch)
+    chosen = pick(gates)
+    params, stats, _ = state.weights
+    used = gates
+    if perturb:
+      used = perturb(keys['perturb'], gates, np.float32(epoch))
+    if relaxation.attack:
+      used = relaxation.attack(
+          keys['perturb'], gates, epoch, lambda gates: chosen.gradient(
+              params, stats, gates, *train, keys['train'], weights=False,
+              batch_statistics=False))
+    found = chosen.gradient(params, stats, used, *train, keys['train'])
+    if settings.order == 'joint' and epoch >= settings.warmup_epochs:
+      grads = pull(keys['again'], state.alphas, np.float32(epoch), found.gates)
+      alphas, adam = move(state.alphas, grads, state.adam)
+      state = state._replace(alphas=alphas, adam=adam)
+    weights = engine.update(
+        state.weights, found.params, found.batch_stats, pace)
+    sums = _count(sums, 0, found.loss, found.accuracy)
+    means = np.asarray(sums) / (within + 1)
+    metrics = {'loss': means[0, 0], 'train_accuracy': means[0, 1]}
+    if moves:
+      metrics |= {'validation_loss': means[1, 0],
+                  'validation_accuracy': means[1, 1]}
+    return State(np.int32(number + 1), weights, state.alphas, state.adam,
+                 sums), metrics
+
+  return base.GradientSearch(
+      init, update, lambda state: derive(state.alphas), jittable=False)
+
+
+def virtual(recipe: recipes.Recipe, params: dict, grads: dict, optimizer: dict,
+            pace: optimizers.Pace) -> dict:
+  """w' = w - rate * (momentum * buffer + gradient + weight_decay * w)."""
+  return params | {
+      name: _virtual_node(recipe, params[name], grad, optimizer[name], pace)
+      for name, grad in grads.items()}
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _virtual_node(recipe, params, grads, optimizer, pace):
+  recipe = dataclasses.replace(recipe, clip_norm=None)
+  return optimizers.update(
+      recipe, params, optimizers.penalised(recipe, params, grads), optimizer,
+      jnp.float32(0), pace)[0]
+
+
+def _around(params, direction):
+  """R = 0.01 / |direction|, and params +- R direction."""
+  norm = steps.global_norm([_squares(tree) for tree in direction.values()])
+  radius = _STEP_OF_DIFFERENCE / norm
+  return radius, [
+      params | {name: _shift(params[name], tree, sign * radius)
+                for name, tree in direction.items()} for sign in (1, -1)]
+
+
+@jax.jit
+def _second(of_gates, up, down, radius, rate):
+  return jax.tree.map(lambda g, u, d: g - rate * (u - d) / (2 * radius),
+                      of_gates, up, down)
+
+
+_squares = jax.jit(optimizers.squares)
+
+
+@jax.jit
+def _shift(params, direction, radius):
+  return jax.tree.map(lambda p, d: p + radius * d, params, direction)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _count(sums, row, loss, accuracy):
+  return sums.at[row].add(jnp.stack([loss, accuracy]).astype(sums.dtype))
+
+
+def _pull(relaxation, key, alphas, epoch, of_gates):
+  """The gradient of alphas from that of gates, and that of the penalty."""
+  gates, pullback = jax.vjp(
+      lambda alphas: relaxation.gates(key, alphas, epoch), alphas)
+  grads, = pullback({k: of_gates[k].astype(v.dtype) for k, v in gates.items()})
+  return _penalised(relaxation, grads, alphas, epoch)
+
+
+def _penalised(relaxation, grads, alphas, epoch):
+  if relaxation.penalty is None:
+    return grads
+  more = jax.grad(relaxation.penalty)(alphas, epoch)
+  return jax.tree.map(jnp.add, grads, more)
+
+
+def _exact(engine, recipe, relaxation, weights, alphas, epoch, constants,
+           train, validation, keys, pace):
+  """By differentiating through the inner step, in one program."""
+  params, stats, optimizer = weights
+
+  def outer(alphas):
+    gates = relaxation.gates(keys['relax'], alphas, epoch) | constants
+    grads, (_, stats_) = jax.grad(engine.objective, has_aux=True)(
+        params, stats, gates, *train, keys['train'])
+    moved = virtual(recipe, params, grads, optimizer, pace)
+    # Losses in training do not depend on the running statistics.
+    loss, (accuracy, _) = engine.objective(
+        moved, stats, gates, *validation, keys['validation'])
+    return loss, (accuracy, stats | stats_)
+
+  (loss, (accuracy, stats)), grads = jax.value_and_grad(
+      outer, has_aux=True)(alphas)
+  return _penalised(relaxation, grads, alphas, epoch), engines.Gradient(
+      loss, accuracy, None, {}, stats)
+
+
+def _move(settings, alphas, grads, adam):
+  """One step of Adam with coupled weight decay."""
+  if settings.clip_norm is not None:
+    scale = jnp.minimum(
+        1., settings.clip_norm / (jnp.sqrt(optimizers.squares(grads)) + 1e-6))
+    grads = jax.tree.map(lambda g: g * scale, grads)
+  grads = jax.tree.map(
+      lambda g, a: g + settings.weight_decay * a, grads, alphas)
+  moved, adam = _adam(settings).update(grads, adam)
+  return jax.tree.map(
+      lambda a, m: a - settings.learning_rate * m, alphas, moved), adam
+
+
+def _adam(settings) -> optax.GradientTransformation:
+  return optax.scale_by_adam(settings.beta1, settings.beta2)
