@@ -19,6 +19,7 @@ from nas_jax.networks import imagenet_baselines
 from nas_jax.networks import macro
 from nas_jax.networks import nao
 from nas_jax.networks import nasnet
+from nas_jax.networks import one_shot
 from nas_jax.networks import pyramidnets
 from nas_jax.networks import resnets
 from nas_jax.networks import shake_shake
@@ -57,6 +58,7 @@ FAMILIES: dict[str, Family] = dict(
         functools.partial(block.build, widen=True), block.DEFAULTS),
     autodl=Family(tokens.build, tokens.DEFAULTS),
     large_scale=Family(dna.build, dna.DEFAULTS),
+    one_shot=Family(one_shot.build, one_shot.DEFAULTS),
     **{name: Family(*pair)
        for module in (resnets, densenets, pyramidnets, shake_shake,
                       imagenet_baselines, bench101, bench201, bench_macro)
