@@ -20,6 +20,7 @@ from nas_jax import checks
 from nas_jax import memory
 from nas_jax.networks import blocks
 from nas_jax.networks import graph
+from nas_jax.training import classify
 from nas_jax.training import optimizers
 from nas_jax.training import recipes
 from nas_jax.training import steps
@@ -52,10 +53,12 @@ class Weights(NamedTuple):
       own batch statistics, the gradients are averaged, there is one update.
     score: (state, genotype, images uint8[B, H, W, C], labels int32[B]) ->
       (accuracy, mean cross-entropy), floats, of one batch.
+    logits: (state, genotype, images uint8[B, H, W, C]) -> float[B, K].
   """
   init: Callable[[base.Key], steps.TrainState]
   step: Callable[..., tuple[steps.TrainState, steps.Metrics]]
   score: Callable[..., tuple[float, float]]
+  logits: Callable[..., Array] | None = None
 
 
 def make(
@@ -65,6 +68,7 @@ def make(
     *,
     decay: str = 'used',
     statistics: str = 'batch',
+    same_batch: bool = False,
     num_devices: int = 1,
 ) -> Weights:
   """Training and scoring of shared weights.
@@ -75,9 +79,12 @@ def make(
     task: of the data set.
     decay: 'used': what a step does not use stays as it is, momentum included.
       'all': the L2 penalty is of all weights and every momentum goes on, as
-      in the public codes of ENAS and NAO.
+      in the public codes of ENAS and NAO. With `recipe.decay_in_loss` the
+      penalty of a part of the batch is of what it uses.
     statistics: of norms when scoring: those of the 'batch', or the 'running'
       ones, which fit no sub-network exactly.
+    same_batch: whether every sub-network of a step trains on the whole batch,
+      augmented alike, and the gradients are added up (FairNAS).
     num_devices: over which each part of a batch is split; norms must average
       over `parallel.BATCH_AXIS`. Scoring runs on one device.
 
@@ -110,13 +117,14 @@ def make(
                             }, steps.Metrics(loss, accuracy)
 
   def step(state, genotypes, images, labels, key, pace):
-    count = len(genotypes)
-    if not count or len(labels) % count:
+    count = 1 if same_batch else len(genotypes)
+    if not genotypes or len(labels) % count:
       raise ValueError(f'a batch of {len(labels)} does not split into parts '
                        f'for {count} genotypes')
     found, collected, squares = {}, [], []
-    for i, (genotype, x, y) in enumerate(zip(
-        genotypes, *(steps.pieces(z, count) for z in (images, labels)))):
+    parts = [(images, labels)] * len(genotypes) if count == 1 else zip(*(
+        steps.pieces(z, count) for z in (images, labels)))
+    for i, (genotype, (x, y)) in enumerate(zip(genotypes, parts)):
       grads, squares, stats, metrics = part(
           state, genotype, x, y, jax.random.fold_in(key, i) if count > 1
           else key, pace)
@@ -128,9 +136,11 @@ def make(
     if decay == 'all':
       found |= {name: [] for name, tree in shapes.params.items()
                 if tree and name not in found}
-    if count > 1 or recipe.decay_in_loss or decay == 'all':
-      pairs = {name: combine(state.params[name], grads, np.float32(count))
-               for name, grads in found.items()}
+    if len(genotypes) > 1 or recipe.decay_in_loss or decay == 'all':
+      share = lambda grads: (
+          len(grads) / count if decay == 'used' and not same_batch else 1.)
+      pairs = {name: combine(state.params[name], grads, *map(
+          np.float32, (count, share(grads)))) for name, grads in found.items()}
       grads = {name: grad for name, (grad, _) in pairs.items()}
       squares = [square for _, square in pairs.values()]
     else:
@@ -143,19 +153,44 @@ def make(
     return steps.TrainState(
         params, state.batch_stats, optimizer), steps.mean_metrics(collected)
 
-  def score(state, genotype, images, labels):
-    programs = networks.get(genotype, len(labels), train=False)
+  def logits(state, genotype, images):
+    programs = networks.get(genotype, len(images), train=False)
     net = programs.net
     params = {node.name: optimizers.averaged(
         recipe, state.params[node.name], state.optimizer[node.name])
               for node in net.nodes if node.name in state.params}
-    logits = blocks.predict(
+    return blocks.predict(
         _variables(net, params, state.batch_stats), programs,
         common.normalise(images))
-    return tuple(float(x) for x in _measure(logits, labels))
+
+  def score(state, genotype, images, labels):
+    return tuple(float(x) for x in _measure(
+        logits(state, genotype, images), labels))
 
   return Weights(
-      lambda key: steps.start(family.full, recipe, key), step, score)
+      lambda key: steps.start(family.full, recipe, key), step, score, logits)
+
+
+def trainer(
+    weights: Weights,
+    choose: Callable[[base.Key, float], Sequence[base.Genotype]],
+) -> classify.Trainer:
+  """Shared weights as what `classify.train_epoch` and `fit.fit` train.
+
+  Args:
+    weights: of a family.
+    choose: (key, progress in [0, 1]) -> the genotypes of a step.
+
+  Returns:
+    A trainer that cannot predict: which sub-network should?
+  """
+  def step(state, images, labels, key, rate, progress, decay=np.float32(0)):
+    choose_key, step_key = jax.random.split(key)
+    return weights.step(
+        state, choose(choose_key, float(progress)), images, labels, step_key,
+        optimizers.Pace(rate, progress, decay))
+
+  return classify.Trainer(weights.init, step, None, 0.)
 
 
 def union(nets: Sequence[graph.Graph]) -> graph.Graph:
@@ -223,11 +258,15 @@ class _Networks:
 
 @functools.lru_cache
 def _combine(recipe):
-  """(parameters, gradients of parts, parts) -> (gradient, its square)."""
-  def combine(params, grads, count):
+  """(parameters, gradients of parts, parts, share) -> (gradient, its square).
+
+  The share is that of the parts whose penalty is of these parameters.
+  """
+  def combine(params, grads, count, share):
     total = jax.tree.map(
         lambda p, *g: sum(g, start=jnp.zeros_like(p)) / count, params, *grads)
-    total = optimizers.penalised(recipe, params, total)
+    total = optimizers.penalised(
+        recipe, jax.tree.map(lambda p: share * p, params), total)
     return total, optimizers.squares(total)
 
   return jax.jit(combine)

@@ -1,8 +1,11 @@
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from nas_jax.data import source
 from nas_jax.networks import blocks
 from nas_jax.networks import graph
 from nas_jax.networks import image
@@ -10,6 +13,7 @@ from nas_jax.networks import ops
 from nas_jax.spaces import discrete
 from nas_jax.supernets import shared
 from nas_jax.training import classify
+from nas_jax.training import fit
 from nas_jax.training import optimizers
 from nas_jax.training import recipes
 from nas_jax.training import steps
@@ -178,6 +182,29 @@ def test_an_architecture_met_again_is_not_built_again(batch):
   # Both layers were compiled for other architectures already.
   weights.step(state, [('a', 'b')], *batch, jax.random.key(1), _PACE)
   assert len(blocks._cache) == before
+
+
+def test_an_epoch_trains_what_is_chosen_step_by_step(batch, tmp_path):
+  split = source.Split(*(np.concatenate([x, x]) for x in batch))
+  recipe = recipes.override(_RECIPE, recipes.Overrides(
+      epochs=8, learning_rate=.2, weight_decay=0., clip_norm=5.))
+  weights = shared.make(_family(), recipe, _TASK)
+  chosen = []
+
+  def choose(key, progress):
+    chosen.append(progress)
+    return ([('a', 'b'), ('b', 'a')] if jax.random.bernoulli(key) else
+            [('b', 'b')])
+
+  trainer = shared.trainer(weights, choose)
+  run = lambda epochs, folder: fit.fit(
+      jax.random.key(3), trainer,
+      dataclasses.replace(recipe, epochs=epochs, schedule='constant'), split,
+      seed=0, workdir=folder)
+  whole, log = run(8, None)
+  assert chosen[:2] == [0, 1 / 16] and log[-1]['loss'] < .7 * log[0]['loss']
+  run(2, tmp_path)
+  assert _same(run(8, tmp_path)[0], whole)
 
 
 def test_a_batch_must_split(batch):
