@@ -28,6 +28,7 @@ import optax
 from nas_jax import base
 from nas_jax import checks
 from nas_jax.supernets import engine as engines
+from nas_jax.supernets import relax
 from nas_jax.training import optimizers
 from nas_jax.training import recipes
 from nas_jax.training import schedules
@@ -35,28 +36,30 @@ from nas_jax.training import steps
 
 Array = jax.Array
 Alphas = dict[str, Array]  # <kind> float32[E, K], perhaps edges_<kind> [E]
-Gates = dict[str, Array]
+Values = Mapping[str, Array]  # float32[] each
+KNOBS = ('auxiliary_skip', 'skip_dropout', 'drop_path')
 ORDERS = ('first', 'second', 'exact', 'joint')
 _STEP_OF_DIFFERENCE = .01  # times 1 / norm of the direction
 
 
 class Relaxation(NamedTuple):
-  """From architecture parameters to gates; `epoch` counts from 0.
+  """From architecture parameters to the weights of candidates.
 
   Attributes:
-    gates: (key, alphas, epoch) -> gates, jittable and differentiable.
-    penalty: (alphas, epoch) -> float32[], added to the loss of the alphas.
-    constants: epoch -> gates that alphas do not change, on the host.
-    perturb: (key, gates, epoch) -> gates with which weights are trained.
-    attack: (key, gates, epoch, gradient) -> the same, on the host; `gradient`
-      gives those of the training loss with respect to gates, weights as they
-      are and running statistics.
+    weights: (key, alphas, values) -> weights, jittable, differentiable.
+    values: epoch, from 0 -> the numbers that change between epochs; those
+      named in KNOBS are knobs of the network, see `relax.gates`.
+    penalty: (alphas, values) -> float32[], added to the loss of the alphas.
+    perturb: (key, weights, values) -> those with which the network is trained.
+    attack: (key, weights, values, loss, gradient) -> the same, on the host;
+      the last two are of the training loss as a function of the weights, with
+      running statistics.
   """
-  gates: Callable[[base.Key, Alphas, Any], Gates]
-  penalty: Callable[[Alphas, Any], Array] | None = None
-  constants: Callable[[int], dict[str, np.ndarray]] = lambda epoch: {}
-  perturb: Callable[[base.Key, Gates, Any], Gates] | None = None
-  attack: Callable[..., Gates] | None = None
+  weights: Callable[[base.Key, Alphas, Values], Alphas]
+  values: Callable[[int], Mapping[str, float]] = lambda epoch: {}
+  penalty: Callable[[Alphas, Values], Array] | None = None
+  perturb: Callable[[base.Key, Alphas, Values], Alphas] | None = None
+  attack: Callable[..., Alphas] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +75,8 @@ class Settings:
     weight_decay: times the alphas is added to their gradient.
     clip_norm: global norm of their gradient, None for no limit.
     warmup_epochs: in which alphas stay as they are.
-    init_scale: standard deviation of the first alphas.
+    init_mean: of the first alphas.
+    init_scale: their standard deviation.
 
   Raises:
     ValueError: a setting out of range.
@@ -84,6 +88,7 @@ class Settings:
   weight_decay: float = 1e-3
   clip_norm: float | None = None
   warmup_epochs: int = 0
+  init_mean: float = 0.
   init_scale: float = 1e-3
 
   def __post_init__(self):
@@ -109,7 +114,7 @@ def make(
     *,
     steps_per_epoch: int,
     settings: Settings = Settings(),
-    pick: Callable[[Gates], engines.Engine] | None = None,
+    pick: Callable[[Alphas], engines.Engine] | None = None,
 ) -> base.GradientSearch:
   """A gradient search for `descent.descend`, which runs on the host.
 
@@ -119,12 +124,13 @@ def make(
   Args:
     engine: losses and gradients of the search network.
     recipe: of its weights.
-    relaxation: from alphas to gates.
+    relaxation: from alphas to weights of candidates.
     shapes: of the alphas.
     derive: from alphas to an architecture.
     steps_per_epoch: training batches per epoch.
     settings: of the alphas.
-    pick: gates -> the engine that computes what they leave, where most are 0.
+    pick: weights of candidates -> the engine that computes those that are not
+      0, where most are.
 
   Raises:
     ValueError: an order of the gradient that the recipe or the relaxation
@@ -140,29 +146,28 @@ def make(
   if settings.order != 'first' and pick is not None:
     raise ValueError(f'order is {settings.order!r}, but sampled paths have '
                      'gradients of first order only')
-  pick = pick or (lambda gates: engine)
-  relaxed = jax.jit(relaxation.gates)
+  pick = pick or (lambda weights: engine)
+  relaxed = jax.jit(relaxation.weights)
   pull = jax.jit(functools.partial(_pull, relaxation))
   move = jax.jit(functools.partial(_move, settings))
   perturb = relaxation.perturb and jax.jit(relaxation.perturb)
   exact = jax.jit(functools.partial(_exact, engine, recipe, relaxation))
 
   def init(key):
-    weights_key, *keys = jax.random.split(key, 1 + len(shapes))
-    alphas = {
-        name: settings.init_scale * jax.random.normal(k, shape)
-        for k, (name, shape) in zip(keys, sorted(shapes.items()))}
+    weights_key, alphas_key = jax.random.split(key)
+    alphas = relax.init(alphas_key, shapes, mean=settings.init_mean,
+                        scale=settings.init_scale)
     return State(np.int32(0), engine.init(weights_key), alphas,
                  _adam(settings).init(alphas), jnp.zeros((2, 2)))
 
-  def of_alphas(state, epoch, keys, train, validation, pace):
+  def of_alphas(state, values, keys, train, validation, pace):
     """The gradient of the alphas, and that of the batch it is of."""
     params, stats, optimizer = state.weights
-    gates = gates_of(keys['relax'], state.alphas, epoch)
-    chosen = pick(gates)
+    weights = relaxed(keys['relax'], state.alphas, values)
+    gates, chosen = gates_of(weights, values), pick(weights)
     train = functools.partial(
         chosen.gradient, images=train[0], labels=train[1], key=keys['train'])
-    if settings.order != 'second':
+    if settings.order == 'first':
       found = chosen.gradient(params, stats, gates, *validation,
                               keys['validation'], weights=False)
       of_gates = found.gates
@@ -176,12 +181,7 @@ def make(
       down = train(ends[1], up.batch_stats, gates, weights=False)
       of_gates = _second(found.gates, up.gates, down.gates, radius, pace.rate)
       found = found._replace(batch_stats=down.batch_stats)
-    grads = pull(keys['relax'], state.alphas, np.float32(epoch), of_gates)
-    return grads, found
-
-  def gates_of(key, alphas, epoch):
-    return relaxed(key, alphas, np.float32(epoch)) | {
-        k: jnp.asarray(v) for k, v in relaxation.constants(epoch).items()}
+    return pull(keys['relax'], state.alphas, values, of_gates), found
 
   def update(key, state, train, validation):
     number = int(state.step)
@@ -189,51 +189,53 @@ def make(
     pace = optimizers.Pace(*map(np.float32, (
         schedules.learning_rate(recipe, epoch, within / steps_per_epoch), 0,
         schedules.average_decay(recipe, number))))
+    values = {k: np.float32(v) for k, v in relaxation.values(epoch).items()}
     names = ('train', 'validation', 'relax', 'again', 'perturb')
     keys = dict(zip(names, jax.random.split(key, len(names))))
-    moves = settings.order != 'joint' and epoch >= settings.warmup_epochs
+    searches = epoch >= settings.warmup_epochs
+    joint = settings.order == 'joint'
     sums = state.sums if within else jnp.zeros_like(state.sums)
-    if moves:
-      if settings.order == 'exact':
-        grads, found = exact(
-            state.weights, state.alphas, np.float32(epoch),
-            relaxation.constants(epoch), train, validation, keys, pace)
-      else:
-        grads, found = of_alphas(state, epoch, keys, train, validation, pace)
+    if searches and not joint:
+      find = exact if settings.order == 'exact' else of_alphas
+      grads, found = find(state, values, keys, train, validation, pace)
       alphas, adam = move(state.alphas, grads, state.adam)
       state = state._replace(
           alphas=alphas, adam=adam, weights=state.weights._replace(
               batch_stats=found.batch_stats))
       sums = _count(sums, 1, found.loss, found.accuracy)
-    gates = gates_of(keys['again'], state.alphas, epoch)
-    chosen = pick(gates)
+    weights = relaxed(keys['again'], state.alphas, values)
+    chosen = pick(weights)
     params, stats, _ = state.weights
-    used = gates
     if perturb:
-      used = perturb(keys['perturb'], gates, np.float32(epoch))
+      weights = perturb(keys['perturb'], weights, values)
     if relaxation.attack:
-      used = relaxation.attack(
-          keys['perturb'], gates, epoch, lambda gates: chosen.gradient(
-              params, stats, gates, *train, keys['train'], weights=False,
-              batch_statistics=False))
-    found = chosen.gradient(params, stats, used, *train, keys['train'])
-    if settings.order == 'joint' and epoch >= settings.warmup_epochs:
-      grads = pull(keys['again'], state.alphas, np.float32(epoch), found.gates)
+      weights = _attacked(relaxation, chosen, state, weights, values, train,
+                          keys)
+    found = chosen.gradient(params, stats, gates_of(weights, values), *train,
+                            keys['train'])
+    if searches and joint:
+      grads = pull(keys['again'], state.alphas, values, found.gates)
       alphas, adam = move(state.alphas, grads, state.adam)
       state = state._replace(alphas=alphas, adam=adam)
-    weights = engine.update(
+    trained = engine.update(
         state.weights, found.params, found.batch_stats, pace)
     sums = _count(sums, 0, found.loss, found.accuracy)
     means = np.asarray(sums) / (within + 1)
     metrics = {'loss': means[0, 0], 'train_accuracy': means[0, 1]}
-    if moves:
+    if searches and not joint:
       metrics |= {'validation_loss': means[1, 0],
                   'validation_accuracy': means[1, 1]}
-    return State(np.int32(number + 1), weights, state.alphas, state.adam,
+    return State(np.int32(number + 1), trained, state.alphas, state.adam,
                  sums), metrics
 
   return base.GradientSearch(
       init, update, lambda state: derive(state.alphas), jittable=False)
+
+
+@jax.jit
+def gates_of(weights: Alphas, values: Values) -> dict[str, Array]:
+  """The gates of the network, with the knobs among the values."""
+  return relax.gates(weights, **{k: values[k] for k in KNOBS if k in values})
 
 
 def virtual(recipe: recipes.Recipe, params: dict, grads: dict, optimizer: dict,
@@ -280,28 +282,29 @@ def _count(sums, row, loss, accuracy):
   return sums.at[row].add(jnp.stack([loss, accuracy]).astype(sums.dtype))
 
 
-def _pull(relaxation, key, alphas, epoch, of_gates):
+def _pull(relaxation, key, alphas, values, of_gates):
   """The gradient of alphas from that of gates, and that of the penalty."""
-  gates, pullback = jax.vjp(
-      lambda alphas: relaxation.gates(key, alphas, epoch), alphas)
-  grads, = pullback({k: of_gates[k].astype(v.dtype) for k, v in gates.items()})
-  return _penalised(relaxation, grads, alphas, epoch)
+  weights, pullback = jax.vjp(
+      lambda alphas: relaxation.weights(key, alphas, values), alphas)
+  grads, = pullback(
+      {k: of_gates[k].astype(v.dtype) for k, v in weights.items()})
+  return _penalised(relaxation, grads, alphas, values)
 
 
-def _penalised(relaxation, grads, alphas, epoch):
+def _penalised(relaxation, grads, alphas, values):
   if relaxation.penalty is None:
     return grads
-  more = jax.grad(relaxation.penalty)(alphas, epoch)
+  more = jax.grad(relaxation.penalty)(alphas, values)
   return jax.tree.map(jnp.add, grads, more)
 
 
-def _exact(engine, recipe, relaxation, weights, alphas, epoch, constants,
-           train, validation, keys, pace):
+def _exact(engine, recipe, relaxation, state, values, keys, train, validation,
+           pace):
   """By differentiating through the inner step, in one program."""
-  params, stats, optimizer = weights
+  params, stats, optimizer = state.weights
 
   def outer(alphas):
-    gates = relaxation.gates(keys['relax'], alphas, epoch) | constants
+    gates = gates_of(relaxation.weights(keys['relax'], alphas, values), values)
     grads, (_, stats_) = jax.grad(engine.objective, has_aux=True)(
         params, stats, gates, *train, keys['train'])
     moved = virtual(recipe, params, grads, optimizer, pace)
@@ -311,9 +314,22 @@ def _exact(engine, recipe, relaxation, weights, alphas, epoch, constants,
     return loss, (accuracy, stats | stats_)
 
   (loss, (accuracy, stats)), grads = jax.value_and_grad(
-      outer, has_aux=True)(alphas)
-  return _penalised(relaxation, grads, alphas, epoch), engines.Gradient(
+      outer, has_aux=True)(state.alphas)
+  return _penalised(relaxation, grads, state.alphas, values), engines.Gradient(
       loss, accuracy, None, {}, stats)
+
+
+def _attacked(relaxation, engine, state, weights, values, train, keys):
+  """The weights of candidates after the attack on the training loss."""
+  params, stats, _ = state.weights
+
+  def gradient(weights):
+    return engine.gradient(params, stats, gates_of(weights, values), *train,
+                           keys['train'], weights=False, train=False)
+
+  return relaxation.attack(
+      keys['perturb'], weights, values, lambda w: gradient(w).loss,
+      lambda w: gradient(w).gates)
 
 
 def _move(settings, alphas, grads, adam):
