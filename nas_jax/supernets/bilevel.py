@@ -49,7 +49,8 @@ class Relaxation(NamedTuple):
     weights: (key, alphas, values) -> weights, jittable, differentiable.
     values: epoch, from 0 -> the numbers that change between epochs; those
       named in KNOBS are knobs of the network, see `relax.gates`.
-    penalty: (alphas, values) -> float32[], added to the loss of the alphas.
+    penalty: (alphas, weights, values) -> float32[], added to the loss of the
+      alphas.
     perturb: (key, weights, values) -> those with which the network is trained.
     attack: (key, weights, values, loss, gradient) -> the same, on the host;
       the last two are of the training loss as a function of the weights, with
@@ -57,7 +58,7 @@ class Relaxation(NamedTuple):
   """
   weights: Callable[[base.Key, Alphas, Values], Alphas]
   values: Callable[[int], Mapping[str, float]] = lambda epoch: {}
-  penalty: Callable[[Alphas, Values], Array] | None = None
+  penalty: Callable[[Alphas, Alphas, Values], Array] | None = None
   perturb: Callable[[base.Key, Alphas, Values], Alphas] | None = None
   attack: Callable[..., Alphas] | None = None
 
@@ -284,18 +285,18 @@ def _count(sums, row, loss, accuracy):
 
 def _pull(relaxation, key, alphas, values, of_gates):
   """The gradient of alphas from that of gates, and that of the penalty."""
-  weights, pullback = jax.vjp(
-      lambda alphas: relaxation.weights(key, alphas, values), alphas)
-  grads, = pullback(
-      {k: of_gates[k].astype(v.dtype) for k, v in weights.items()})
-  return _penalised(relaxation, grads, alphas, values)
+  def product(alphas):
+    weights = relaxation.weights(key, alphas, values)
+    return sum(jnp.vdot(of_gates[k].astype(v.dtype), v)
+               for k, v in weights.items()) + _penalty(
+                   relaxation, alphas, weights, values)
+
+  return jax.grad(product)(alphas)
 
 
-def _penalised(relaxation, grads, alphas, values):
-  if relaxation.penalty is None:
-    return grads
-  more = jax.grad(relaxation.penalty)(alphas, values)
-  return jax.tree.map(jnp.add, grads, more)
+def _penalty(relaxation, alphas, weights, values):
+  return relaxation.penalty(
+      alphas, weights, values) if relaxation.penalty else 0.
 
 
 def _exact(engine, recipe, relaxation, state, values, keys, train, validation,
@@ -304,19 +305,20 @@ def _exact(engine, recipe, relaxation, state, values, keys, train, validation,
   params, stats, optimizer = state.weights
 
   def outer(alphas):
-    gates = gates_of(relaxation.weights(keys['relax'], alphas, values), values)
+    weights = relaxation.weights(keys['relax'], alphas, values)
+    gates = gates_of(weights, values)
     grads, (_, stats_) = jax.grad(engine.objective, has_aux=True)(
         params, stats, gates, *train, keys['train'])
     moved = virtual(recipe, params, grads, optimizer, pace)
     # Losses in training do not depend on the running statistics.
     loss, (accuracy, _) = engine.objective(
         moved, stats, gates, *validation, keys['validation'])
-    return loss, (accuracy, stats | stats_)
+    penalty = _penalty(relaxation, alphas, weights, values)
+    return loss + penalty, (loss, accuracy, stats | stats_)
 
-  (loss, (accuracy, stats)), grads = jax.value_and_grad(
+  (_, (loss, accuracy, stats)), grads = jax.value_and_grad(
       outer, has_aux=True)(state.alphas)
-  return _penalised(relaxation, grads, state.alphas, values), engines.Gradient(
-      loss, accuracy, None, {}, stats)
+  return grads, engines.Gradient(loss, accuracy, None, {}, stats)
 
 
 def _attacked(relaxation, engine, state, weights, values, train, keys):

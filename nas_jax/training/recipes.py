@@ -153,6 +153,10 @@ _DARTS = Recipe(
     schedule='cosine_per_epoch', weight_decay=3e-4,
     auxiliary_weight=.4, drop_path_keep=.8, drop_path_per_epoch=True,
     cutout_length=16)
+# Of the weights while alphas are searched; the script of its public code.
+_DARTS_SEARCH = Recipe(
+    epochs=50, batch_size=64, fill_last=True, learning_rate=.025,
+    final_learning_rate=.001, schedule='cosine_per_epoch', weight_decay=3e-4)
 _DARTS_IMAGENET = Recipe(
     epochs=250, fill_last=True, learning_rate=.1, schedule='exponential',
     decay_rate=.97,
@@ -285,6 +289,22 @@ RECIPES: Mapping[str, Recipe] = {
         _NASNET_IMAGENET, epochs=48, batch_size=256, learning_rate=.64,
         decay_rate=.9, decay_epochs=1., warmup_epochs=3, clip_norm=None),
     'nao_imagenet': _DARTS_IMAGENET,
+    'darts_search': _DARTS_SEARCH,
+    # Chen et al., arXiv 1904.12760, one of three stages.
+    'pdarts_search': dataclasses.replace(
+        _DARTS_SEARCH, epochs=25, batch_size=96, final_learning_rate=0.),
+    # Xu et al., arXiv 1907.05737.
+    'pcdarts_search': dataclasses.replace(
+        _DARTS_SEARCH, batch_size=256, learning_rate=.1,
+        final_learning_rate=0.),
+    # Dong and Yang, arXiv 1910.04465.
+    'gdas_search': dataclasses.replace(
+        _DARTS_SEARCH, epochs=250, nesterov=True, weight_decay=5e-4),
+    # Xie et al., arXiv 1812.09926. Note: but for the epochs DARTS' is assumed.
+    'snas_search': dataclasses.replace(_DARTS_SEARCH, epochs=150),
+    # Chu et al., arXiv 1911.12126.
+    'fairdarts_search': dataclasses.replace(
+        _DARTS_SEARCH, batch_size=128, learning_rate=.005),
     # Ours: accuracy per minute rather than the last tenth of a percent.
     'fast': Recipe(
         epochs=60, batch_size=128, learning_rate=.1, schedule='linear',

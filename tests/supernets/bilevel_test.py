@@ -195,7 +195,7 @@ def test_alphas_wait_and_penalties_and_clipping_count():
     moved = bool((state.alphas['cell'] != before.alphas['cell']).any())
     assert moved == ('validation_loss' in metrics) == (i == 4)
   pushed = dict(values=lambda epoch: {'c': 7. + epoch}, penalty=(
-      lambda alphas, values: values['c'] * jnp.sum(alphas['cell'])))
+      lambda alphas, weights, values: values['c'] * jnp.sum(alphas['cell'])))
   np.testing.assert_allclose(
       _gradient(_net('first', **pushed)) - _gradient(_net('first')), 7.,
       rtol=1e-5)
