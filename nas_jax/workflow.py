@@ -1,6 +1,6 @@
 """A whole run: search, select on validation, retrain, test once, report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
 import os
 import pathlib
@@ -71,10 +71,8 @@ def search_images(
   folder = pathlib.Path(workdir)
   # What can be wrong is found out before anything is written.
   strategy = make_strategy(problem.space)
-  workdirs.claim(folder, experiment, dataclasses.asdict(settings))
-  if done := _finished(folder):
+  if done := begin(folder, settings, experiment=experiment):
     return done
-  workdirs.use_compilation_cache(folder)
   if settings.scale == 'paper':
     print(_estimate(problem, settings, baseline), flush=True)
   evaluator = scratch.scratch(
@@ -88,13 +86,63 @@ def search_images(
         folder / 'random_search', random_search.random_search(
             problem.space, batch_size=settings.children_per_round),
         'random search')
-  histories, results = {}, {}
-  for name, (place, searcher, label) in runs.items():
-    histories[name] = _search(place, searcher, evaluator, problem.space,
-                              settings, label)
-  for name, (place, _, label) in runs.items():
-    results[name] = _finish(place, histories[name], problem,
-                            settings.num_finalists, label)
+  return conclude(folder, settings, problem, {
+      name: (place, label, _search(place, searcher, evaluator, problem.space,
+                                   settings, label))
+      for name, (place, searcher, label) in runs.items()},
+                  experiment=experiment)
+
+
+def begin(folder: pathlib.Path, settings: problems.DataSettings, *,
+          experiment: str) -> dict[str, Any] | None:
+  """Claims the folder of a run; the summary if the run is over.
+
+  Raises:
+    ValueError: it is the folder of another run.
+  """
+  workdirs.claim(folder, experiment, dataclasses.asdict(settings))
+  if done := _finished(folder):
+    return done
+  workdirs.use_compilation_cache(folder)
+  return None
+
+
+def conclude(
+    folder: pathlib.Path,
+    settings: problems.Settings,
+    problem: problems.Problem,
+    runs: Mapping[str, tuple[pathlib.Path, str, list[dict[str, Any]]]],
+    *,
+    experiment: str,
+    trained: bool = True,
+    cost: Mapping[str, float] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+  """What follows a search: selects, retrains, tests once, reports.
+
+  Args:
+    folder: of the run.
+    settings: of the run.
+    problem: what follows from the settings.
+    runs: by name, 'result' and perhaps 'random_search': a folder, a label,
+      and the records of all children, as `search.run` returns them.
+    experiment: its name, for the report.
+    trained: whether children were trained, so that their accuracy says
+      what the result's will be; with shared weights it does not.
+    cost: seconds of what is no child, by name (`*_seconds`).
+    more: further entries of the summary.
+
+  Returns:
+    The content of `summary.json`.
+
+  Raises:
+    ValueError: all children of a run failed.
+  """
+  results = {
+      name: _finish(place, history, problem, settings.num_finalists, label,
+                    trained)
+      for name, (place, label, history) in runs.items()}
+  histories = {name: history for name, (_, _, history) in runs.items()}
   data = problem.data
   return _report(folder, workdirs.header(
       experiment, settings.dataset, settings) | {
@@ -102,7 +150,7 @@ def search_images(
           'random_search': results.get('random_search', (None,))[0],
           'knn': {'test_accuracy': knn.knn_accuracy(data.train, data.test)},
           'search': _count(histories['result']),
-          'cost': _cost(histories, results)})
+          'cost': _cost(histories, results, cost or {})} | dict(more or {}))
 
 
 def train_network(
@@ -235,7 +283,7 @@ def _estimate(problem, settings, baseline):
           f'{progress.duration(found.compile)}, retraining comes on top')
 
 
-def _finish(folder, history, problem, num_finalists, label):
+def _finish(folder, history, problem, num_finalists, label, trained=True):
   """Selects, retrains and tests; (result, seconds by phase)."""
   ranked = {}
   for record in sorted(history, key=lambda r: -r['reward']):
@@ -248,7 +296,7 @@ def _finish(folder, history, problem, num_finalists, label):
       (record, job) for record in list(ranked.values())[:num_finalists]
       for job in problem.final_jobs(genotypes.from_json(record['genotype']))]
   (chosen, job), selection = candidates[0], 0.
-  accuracy = chosen['metrics']['validation_accuracy']
+  accuracy = chosen['metrics']['validation_accuracy'] if trained else None
   if len(candidates) > 1:
     scored = []
     for i, (_, candidate) in enumerate(candidates):
@@ -282,27 +330,28 @@ def _count(history):
       'best_reward': best['reward'], 'best_child': best['child']}
 
 
-def _cost(histories, results):
+def _cost(histories, results, more):
   """Seconds; a child that both searches met is counted for the first."""
   cost, met = {}, set()
   for name, history in histories.items():
     new = {str(r['genotype']): r['seconds'] for r in history
            if str(r['genotype']) not in met}
     met |= set(new)
-    compiling, training = (
-        sum(seconds[part] for seconds in new.values())
-        for part in ('compile', 'train'))
+    spent = {part: sum(seconds.get(part, 0.) for seconds in new.values())
+             for part in dict.fromkeys(p for s in new.values() for p in s)}
     phases = results[name][1]
     if name == 'result':
-      cost |= {'search_seconds': compiling + training,
-               'compile_seconds': compiling, 'train_seconds': training,
+      cost |= {'search_seconds': sum(spent.values()),
+               **{f'{part}_seconds': spent[part] for part in spent},
                'selection_seconds': phases['selection'],
                'retrain_seconds': phases['retrain']}
     else:
-      cost |= {'random_search_seconds': compiling + training,
+      cost |= {'random_search_seconds': sum(spent.values()),
                'random_selection_seconds': phases['selection'],
                'random_retrain_seconds': phases['retrain']}
   parts = ('search', 'selection', 'retrain', 'random_search',
            'random_selection', 'random_retrain')
+  for name, seconds in more.items():
+    cost[name] = cost.get(name, 0.) + seconds
   return cost | {'total_seconds': sum(
       cost.get(f'{part}_seconds', 0.) for part in parts)}
