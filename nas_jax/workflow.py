@@ -330,7 +330,7 @@ def _count(history):
       'best_reward': best['reward'], 'best_child': best['child']}
 
 
-def _cost(histories, results, more):
+def _cost(histories, results, more=()):
   """Seconds; a child that both searches met is counted for the first."""
   cost, met = {}, set()
   for name, history in histories.items():
@@ -351,7 +351,7 @@ def _cost(histories, results, more):
                'random_retrain_seconds': phases['retrain']}
   parts = ('search', 'selection', 'retrain', 'random_search',
            'random_selection', 'random_retrain')
-  for name, seconds in more.items():
+  for name, seconds in dict(more).items():
     cost[name] = cost.get(name, 0.) + seconds
   return cost | {'total_seconds': sum(
       cost.get(f'{part}_seconds', 0.) for part in parts)}
