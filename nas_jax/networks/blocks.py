@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent import futures
 import functools
 import gc
+import os
 import threading
 from typing import Any, NamedTuple
 
@@ -24,6 +25,9 @@ from nas_jax import parallel
 from nas_jax.networks import graph
 
 Array = jax.Array
+# Nodes from which on a graph is compiled in several threads. Children of a
+# search are smaller, and compile in threads of their own.
+_MANY = 80
 Program = Callable[..., Any]
 
 
@@ -60,12 +64,20 @@ def compile_programs(
         not any(node.inputs),  # Nothing but the image.
         gated, devices)
     if batch_size:
-      train.append(_compiled(kind(
+      train.append(kind(
           'train', batch_size, graph.drops(net, node), bool(net.gates),
-          num_devices)))
+          num_devices))
     if eval_batch_size:
-      predict.append(None if i + 1 == net.auxiliary else _compiled(kind(
-          'batch' if batch_statistics else 'predict', eval_batch_size)))
+      predict.append(None if i + 1 == net.auxiliary else kind(
+          'batch' if batch_statistics else 'predict', eval_batch_size))
+  if len(net.nodes) > _MANY:
+    here = jax.config.jax_enable_x64, jax.config.jax_default_device
+    with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+      list(pool.map(
+          functools.partial(_compiled_like, here),
+          dict.fromkeys(kind for kind in train + predict if kind)))
+  train, predict = ([kind and _compiled(kind) for kind in kinds]
+                    for kinds in (train, predict))
   return Programs(net, tuple(train), tuple(predict), num_devices)
 
 
@@ -196,6 +208,13 @@ def _inputs(node, values, gates):
   return tuple(values[j] if j >= 0 else gates[-1 - j] for j in node.inputs)
 
 
+def _compiled_like(here, kind: _Kind) -> Program:
+  """As in a thread with these settings, which every thread has for itself."""
+  x64, device = here
+  with jax.enable_x64(x64), jax.default_device(device):
+    return _compiled(kind)
+
+
 def _compiled(kind: _Kind) -> Program:
   """Compiled by the first thread that asks, awaited by the others."""
   key = (kind, jax.config.jax_default_device)
@@ -218,7 +237,11 @@ def _compile(kind: _Kind) -> Program:
   module, devices = kind.module, kind.num_devices
   key, i, keep = jax.eval_shape(
       lambda: (jax.random.key(0), jnp.int32(0), jnp.float32(0)))
-  variables = graph.variable_shapes(module, kind.inputs)
+  # Variables are at least as wide as the computation.
+  variables = jax.tree.map(
+      lambda x: jax.ShapeDtypeStruct(
+          x.shape, jnp.promote_types(x.dtype, kind.inputs[0].dtype)),
+      graph.variable_shapes(module, kind.inputs))
   params = variables.get('params', {})
   stats = variables.get('batch_stats', {})
   if kind.kind != 'train':

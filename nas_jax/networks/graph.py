@@ -259,10 +259,10 @@ def input_shapes(net: Graph, node: Node, batch_size: int
       return net.gates[-1 - i][1]
     return (batch_size, *(net.nodes[i - 1].shape if i else net.image_shape))
 
+  dtype = net.dtype or jnp.float32
   return tuple(
-      jax.ShapeDtypeStruct(
-          shape(i), (i >= 0 and net.dtype) or jnp.float32)
-      for i in node.inputs)
+      jax.ShapeDtypeStruct(shape(i), dtype if i >= 0 else jnp.promote_types(
+          dtype, jnp.float32)) for i in node.inputs)
 
 
 def num_params(net: Graph, auxiliary: bool = False) -> int:
