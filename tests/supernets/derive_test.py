@@ -77,7 +77,8 @@ def test_none_takes_part_in_the_softmax():
 def test_alphas_of_edges_multiply():
   alphas = {kind: np.zeros((14, 8)) for kind in _KINDS}
   alphas['normal'][:, 4] = 1
-  alphas['edges_normal'] = np.float32([0, 1, 2, 0, 1, 0, 1, 2, 3, 9, 9, 0, 0, 8])
+  alphas['edges_normal'] = np.float32(
+      [0, 1, 2, 0, 1, 0, 1, 2, 3, 9, 9, 0, 0, 8])
   found = derive.darts(alphas, _SPEC)
   assert [source for _, source in found.normal] == [1, 0, 0, 2, 3, 2, 0, 1]
   assert found.reduce[0] == ('max_pool_3x3', 0)

@@ -1,0 +1,198 @@
+"""How far a search has collapsed: skips, entropy, curvature."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+from jax import flatten_util
+import jax.numpy as jnp
+import numpy as np
+
+from nas_jax import base
+from nas_jax.spaces import genotypes
+from nas_jax.supernets import relax
+from nas_jax.supernets import stopping
+
+Array = jax.Array
+Gradient = Callable[[relax.Alphas], relax.Alphas]
+
+_WATCHED = ('skip_connect', 'none', 'noise')
+
+
+class Census(NamedTuple):
+  """Of the cells of one kind."""
+  operations: int  # of the derived cell
+  skips: int  # of these, skip_connect
+  none: int
+  noise: int
+  edges: int  # of the search network
+  leading_skips: int  # edges on which skip_connect has the largest weight
+  leading_none: int
+  leading_noise: int
+  entropy: float  # nats, mean over edges of that of the normalised weights
+  largest: float  # mean over edges of the largest normalised weight
+
+
+def census(weights: relax.Alphas,
+           candidates: Mapping[str, Sequence[Sequence[str]]],
+           derived: base.Genotype | None = None) -> dict[str, Census]:
+  """Counts for each kind of cell.
+
+  Args:
+    weights: of the candidates, at least 0; kind -> float[E, K].
+    candidates: kind -> operations of each edge.
+    derived: cells of DARTS or of NAS-Bench-201; counted as without operations
+      if not given.
+  """
+  found = {}
+  for kind in candidates:
+    rows = np.asarray(weights[kind], np.float64)
+    rows = rows / np.maximum(rows.sum(-1, keepdims=True), 1e-30)
+    leading = [names[k] for names, k in zip(candidates[kind], rows.argmax(-1))]
+    operations = _operations(derived, kind)
+    entropy = -(rows * np.log(np.maximum(rows, 1e-30))).sum(-1)
+    found[kind] = Census(
+        len(operations), *map(operations.count, _WATCHED),
+        len(leading), *map(leading.count, _WATCHED),
+        float(entropy.mean()), float(rows.max(-1).mean()))
+  return found
+
+
+def warning(counts: Mapping[str, Census],
+            stop: stopping.Stop | None = None) -> str | None:
+  """What is wrong with a search, in words, or None.
+
+  Half of the operations of a normal cell being skips is called a collapse;
+  so is any noise, and half of the edges of NAS-Bench-201 without a
+  convolution or pool.
+
+  Args:
+    counts: see `census`.
+    stop: what `stopping.eigenvalue_grows` says.
+
+  Note: Where exactly collapse begins is a choice made here. DARTS+ stops at
+    two skips, which published good cells have.
+  """
+  found = []
+  for kind, count in counts.items():
+    name = 'cell' if kind == 'cell' else f'{kind} cell'
+    idle = count.skips + (count.none if kind == 'cell' else 0)
+    if kind != 'reduce' and count.operations and 2 * idle >= count.operations:
+      found.append(
+          f'{count.skips} of {count.operations} operations of the derived '
+          f'{name} are skips' + (f' and {count.none} none'
+                                 if count.none else ''))
+    if count.noise:
+      found.append(f'{count.noise} of {count.operations} operations of the '
+                   f'derived {name} are noise')
+  if stop:
+    found.append(
+        'the largest eigenvalue of the Hessian in alpha has grown: DARTS-ES '
+        f'returns the architecture of epoch {stop.best}')
+  if not found:
+    return None
+  return f'The search seems to collapse: {"; ".join(found)}.'
+
+
+def hessian(gradient: Gradient, alphas: relax.Alphas, *,
+            weight_decay: float = 1e-3, difference: float = .01) -> np.ndarray:
+  """float64[n, n]: of a loss in all n alphas, in order of the kinds' names.
+
+  Args:
+    gradient: of the validation loss of one mini-batch in the alphas, with
+      norms in training mode. It is called 2 n times.
+    alphas: where.
+    weight_decay: of the alphas, on the diagonal.
+    difference: half the distance between two gradients.
+
+  Reference: Zela et al., arXiv 1909.09656, and its public code.
+
+  Note: By central differences, made symmetric; `exact_hessian` needs a loss
+    that can be differentiated twice.
+  """
+  product, n = _products(gradient, alphas, difference)
+  columns = np.stack([product(row) for row in np.eye(n)], -1)
+  return (columns + columns.T) / 2 + weight_decay * np.eye(n)
+
+
+def exact_hessian(loss: Callable[[relax.Alphas], Array], alphas: relax.Alphas,
+                  *, weight_decay: float = 1e-3) -> Array:
+  """float32[n, n]: as `hessian`, by differentiating twice; jittable.
+
+  One row after another, so that it needs the memory of one.
+  """
+  flat, unravel = flatten_util.ravel_pytree(dict(alphas))
+  _, pull = jax.vjp(jax.grad(lambda x: loss(unravel(x))), flat)
+  rows = jax.lax.map(lambda row: pull(row)[0], jnp.eye(flat.size))
+  return (rows + rows.T) / 2 + weight_decay * jnp.eye(flat.size)
+
+
+def largest_eigenvalue(matrix: np.ndarray | Array) -> float:
+  """Of a symmetric matrix; not the largest in magnitude."""
+  return float(np.linalg.eigvalsh(np.asarray(matrix, np.float64))[-1])
+
+
+def lanczos(gradient: Gradient, alphas: relax.Alphas, *, num_products: int = 15,
+            weight_decay: float = 1e-3, difference: float = .01) -> float:
+  """The largest eigenvalue of `hessian`, from below, by 2 m gradients.
+
+  Args:
+    gradient: see `hessian`.
+    alphas: where.
+    num_products: m, products of the Hessian and a vector; exact if there are
+      as many as alphas.
+    weight_decay: see `hessian`.
+    difference: see `hessian`; the vectors have length 1.
+
+  Raises:
+    ValueError: no product.
+
+  Note: Not in the paper, which computes the whole Hessian: 2 n gradients, 448
+    in the space of DARTS.
+  """
+  if num_products < 1:
+    raise ValueError(f'num_products must be at least 1, got {num_products}')
+  product, n = _products(gradient, alphas, difference)
+  start = np.random.default_rng(0).normal(size=n)
+  basis = [start / np.linalg.norm(start)]
+  diagonal, beside = [], []
+  for _ in range(min(num_products, n)):
+    vector = product(basis[-1])
+    diagonal.append(float(vector @ basis[-1]))
+    for _ in range(2):  # Once is not enough in finite precision.
+      vector = vector - np.stack(basis).T @ (np.stack(basis) @ vector)
+    length = float(np.linalg.norm(vector))
+    if length < 1e-6 * max(map(abs, diagonal)) or len(diagonal) == n:
+      break
+    beside.append(length)
+    basis.append(vector / length)
+  size = len(diagonal)
+  beside = beside[:size - 1]
+  tridiagonal = np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
+  return largest_eigenvalue(tridiagonal) + weight_decay
+
+
+def _products(gradient, alphas, difference):
+  """(vector float64[n] -> Hessian times it, n)."""
+  flat, unravel = flatten_util.ravel_pytree(dict(alphas))
+  origin = np.asarray(flat, np.float64)
+
+  def at(point) -> np.ndarray:
+    tree = unravel(jnp.asarray(point, flat.dtype))
+    found = gradient(tree)
+    return np.asarray(flatten_util.ravel_pytree(
+        {name: found[name] for name in tree})[0], np.float64)
+
+  def product(vector) -> np.ndarray:
+    step = difference * vector
+    return (at(origin + step) - at(origin - step)) / (2 * difference)
+
+  return product, origin.size
+
+
+def _operations(derived, kind: str) -> list[str]:
+  if derived is None:
+    return []
+  if isinstance(derived, genotypes.Genotype):
+    return [edge[0] for edge in getattr(derived, kind)]
+  return list(derived)

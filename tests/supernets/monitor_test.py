@@ -1,0 +1,112 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nas_jax.spaces import genotypes
+from nas_jax.supernets import monitor
+from nas_jax.supernets import stopping
+
+_NAMES = ('none', 'skip_connect', 'sep_conv_3x3')
+_CANDIDATES = {'normal': [_NAMES] * 5, 'reduce': [_NAMES] * 5}
+_RNG = np.random.default_rng(0)
+_MATRIX = _RNG.normal(size=(12, 12)).astype(np.float32)
+_MATRIX = (_MATRIX + _MATRIX.T) / 2
+_ALPHAS = {'normal': jnp.asarray(_RNG.normal(size=(2, 3)), jnp.float32),
+           'reduce': jnp.asarray(_RNG.normal(size=(3, 2)), jnp.float32)}
+
+
+def _quadratic(alphas):
+  x = jnp.concatenate([alphas['normal'].ravel(), alphas['reduce'].ravel()])
+  return x @ _MATRIX @ x / 2 + x.sum()
+
+
+def _genotype(*normal):
+  edges = tuple((op, i % 2) for i, op in enumerate(normal))
+  return genotypes.Genotype(edges, (2, 3), edges[::-1], (2, 3))
+
+
+def test_census_counts_derived_and_leading_operations():
+  weights = {'normal': np.array([[.5, .25, .25], [.1, .8, .1], [.2, .7, .1],
+                                 [1, 0, 0], [0, 0, 2.]]),
+             'reduce': np.full((5, 3), 1 / 3)}
+  found = monitor.census(weights, _CANDIDATES, _genotype(
+      'skip_connect', 'skip_connect', 'sep_conv_3x3', 'none'))
+  normal = found['normal']
+  assert normal[:4] == (4, 2, 1, 0)
+  assert normal[4:8] == (5, 2, 2, 0)
+  assert normal.largest == pytest.approx(np.mean([.5, .8, .7, 1, 1]))
+  assert found['reduce'].entropy == pytest.approx(np.log(3))
+  assert monitor.census(weights, _CANDIDATES)['normal'].operations == 0
+  cell = monitor.census({'cell': np.ones((6, 3))}, {'cell': [_NAMES] * 6},
+                        ('skip_connect',) * 4 + ('none', 'nor_conv_3x3'))
+  assert cell['cell'][:3] == (6, 4, 1)
+
+
+def test_a_collapse_is_said_in_words():
+  def warn(*normal, **kwargs):
+    uniform = {kind: np.ones((5, 3)) for kind in _CANDIDATES}
+    return monitor.warning(monitor.census(
+        uniform, _CANDIDATES, _genotype(*normal)), **kwargs)
+
+  assert warn('skip_connect', *['sep_conv_3x3'] * 3) is None
+  assert warn(*['skip_connect'] * 3, 'sep_conv_3x3') == (
+      'The search seems to collapse: 3 of 4 operations of the derived normal '
+      'cell are skips.')
+  assert '1 of 4 operations of the derived reduce cell are noise' in warn(
+      'noise', *['sep_conv_3x3'] * 3)
+  assert 'architecture of epoch 10' in warn(
+      *['sep_conv_3x3'] * 4, stop=stopping.Stop(22, 10))
+  count = monitor.census(
+      {'cell': np.ones((6, 3))}, {'cell': [_NAMES] * 6},
+      ('skip_connect',) * 2 + ('none',) + ('nor_conv_3x3',) * 3)
+  assert monitor.warning(count) == (
+      'The search seems to collapse: 2 of 6 operations of the derived cell '
+      'are skips and 1 none.')
+
+
+def test_hessian_of_a_quadratic_is_exact():
+  expected = _MATRIX + 1e-3 * np.eye(12)
+  found = monitor.hessian(jax.grad(_quadratic), _ALPHAS)
+  assert np.array_equal(found, found.T)
+  np.testing.assert_allclose(found, expected, atol=2e-4)
+  exact = jax.jit(lambda a: monitor.exact_hessian(_quadratic, a))(_ALPHAS)
+  np.testing.assert_allclose(exact, expected, atol=1e-6)
+  assert monitor.largest_eigenvalue(exact) == pytest.approx(
+      np.linalg.eigvalsh(expected)[-1], rel=1e-5)
+
+
+def test_the_largest_eigenvalue_is_not_that_of_the_largest_magnitude():
+  assert monitor.largest_eigenvalue(np.diag([-5., 2., 1.])) == 2
+
+
+def test_hessian_of_a_softmax_loss():
+  target = jnp.asarray(_RNG.normal(size=(2, 3)), jnp.float32)
+
+  def loss(alphas):
+    weights = jax.nn.softmax(alphas['normal'], -1)
+    return jnp.tanh((weights * target).sum()) + (alphas['reduce']**3).sum()
+
+  exact = monitor.exact_hessian(loss, _ALPHAS, weight_decay=0.)
+  found = monitor.hessian(jax.grad(loss), _ALPHAS, weight_decay=0.)
+  np.testing.assert_allclose(found, exact, atol=2e-3)
+  largest = float(np.linalg.eigvalsh(np.asarray(exact))[-1])
+  assert monitor.largest_eigenvalue(found) == pytest.approx(largest, rel=1e-3)
+
+
+def test_lanczos_finds_the_same_eigenvalue_with_few_gradients():
+  calls = []
+
+  def gradient(alphas):
+    calls.append(1)
+    return jax.grad(_quadratic)(alphas)
+
+  largest = np.linalg.eigvalsh(_MATRIX)[-1] + 1e-3
+  assert monitor.lanczos(gradient, _ALPHAS, num_products=20) == pytest.approx(
+      largest, rel=1e-3)
+  assert len(calls) == 24  # No more products than alphas.
+  below = monitor.lanczos(gradient, _ALPHAS, num_products=5)
+  assert .9 * largest < below <= largest * (1 + 1e-4)
+  assert monitor.lanczos(lambda a: a, _ALPHAS) == pytest.approx(1.001, rel=1e-3)
+  with pytest.raises(ValueError, match='num_products.*got 0'):
+    monitor.lanczos(gradient, _ALPHAS, num_products=0)
