@@ -93,13 +93,7 @@ def recipe_of(settings: Settings, preset: presets.Preset,
                       'recipe: it is left out', preset.family, name,
                       getattr(recipe, name))
       changes[name] = off
-  size = min(data.train.images.shape[1:3])
-  if size != _PIXELS:
-    changes['crop_padding'] = round(recipe.crop_padding * size / _PIXELS)
-    changes['cutout_length'] = 2 * round(
-        recipe.cutout_length * size / _PIXELS / 2)
-  if settings.dataset in finals.NO_FLIP:
-    changes['flip'] = False
+  changes |= augmentation(recipe, settings.dataset, data)
   total = len(data.train.labels) + len(data.validation.labels)
   changes['eval_batch_size'] = min(
       recipe.eval_batch_size, len(data.test.labels))
@@ -107,6 +101,20 @@ def recipe_of(settings: Settings, preset: presets.Preset,
       recipes.override(recipe, recipes.Overrides(**changes)), settings)
   finals.check_recipe(found, data, total)
   return found
+
+
+def augmentation(recipe: recipes.Recipe, dataset: str,
+                 data: image_data.ImageData) -> dict[str, Any]:
+  """What of a recipe changes with the images, see `recipe_of`."""
+  changes: dict[str, Any] = {}
+  size = min(data.train.images.shape[1:3])
+  if size != _PIXELS:
+    changes['crop_padding'] = round(recipe.crop_padding * size / _PIXELS)
+    changes['cutout_length'] = 2 * round(
+        recipe.cutout_length * size / _PIXELS / 2)
+  if dataset in finals.NO_FLIP:
+    changes['flip'] = False
+  return changes
 
 
 def recipe_name(settings: Settings, preset: presets.Preset) -> str:

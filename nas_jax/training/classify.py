@@ -163,7 +163,7 @@ def train_epoch(
   total = len(order.indices)
   collected = []
   for i, indices in enumerate(order.indices[:max_steps]):
-    images, labels = _take(split, indices)
+    images, labels = take(split, indices)
     state, metrics = trainer.step(
         state, images, labels, jax.random.fold_in(key, i), *map(np.float32, (
             schedules.learning_rate(recipe, epoch, i / total),
@@ -190,11 +190,18 @@ def measure(trainer: Trainer, recipe: recipes.Recipe, state: TrainState,
   order = batches.eval_batches(size, recipe.eval_batch_size)
   correct, loss = 0., 0.
   for indices, mask in zip(order.indices, order.mask):
-    images, labels = _take(split, indices)
+    images, labels = take(split, indices)
     right, wrong = _sums(trainer.predict(state, images), labels, mask)
     correct += float(right)
     loss += float(wrong)
   return correct / size, loss / size
+
+
+def take(split: image_data.Split, indices: np.ndarray) -> tuple[Array, Array]:
+  """Images and labels of these indices."""
+  if isinstance(split.images, np.ndarray):
+    return split.images[indices], split.labels[indices]
+  return _gather(split.images, split.labels, indices)
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -203,12 +210,6 @@ def out_of_memory(error: BaseException) -> bool:
   return isinstance(error, MemoryError) or (
       isinstance(error, jax.errors.JaxRuntimeError) and (
           'resource_exhausted' in text or 'out of memory' in text))
-
-
-def _take(split: image_data.Split, indices: np.ndarray):
-  if isinstance(split.images, np.ndarray):
-    return split.images[indices], split.labels[indices]
-  return _gather(split.images, split.labels, indices)
 
 
 @jax.jit
