@@ -34,7 +34,7 @@ def strongest(weights: Rows, candidates: Candidates) -> genotypes.Genotype:
   Raises:
     ValueError: shapes that do not fit, or an edge without a choice.
 
-  Reference: Liu et al., DARTS, arXiv 1806.09055, sec. 2.4; quark0/darts.
+  Reference: Liu et al., DARTS, arXiv 1806.09055; quark0/darts.
   """
   return _genotype(weights, candidates, _two_strongest)
 
@@ -48,7 +48,7 @@ def darts(alphas: relax.Alphas, candidates: Candidates) -> genotypes.Genotype:
     ValueError: see `strongest`.
 
   References:
-    Liu et al., DARTS, arXiv 1806.09055, sec. 2.4; quark0/darts.
+    Liu et al., DARTS, arXiv 1806.09055; quark0/darts.
     Xu et al., PC-DARTS, arXiv 1907.05737; yuhuixu1993/PC-DARTS.
   """
   return strongest(_softmax(alphas), candidates)
