@@ -88,7 +88,9 @@ def train(folder: pathlib.Path, job: Job, split: image_data.Split, label: str
         num_devices=job.num_devices)
     if trainer.compiled is not None:
       _say_memory(trainer.compiled, label)
-    state, log = _fit(folder, trainer, job, split, label)
+    state, log = fit_shown(
+        jax.random.fold_in(jax.random.key(job.seed), 1), trainer, job.recipe,
+        split, seed=job.seed, folder=folder, label=label)
   if fit.diverged(log):
     logging.warning('%s diverged in epoch %d', label, log[-1]['epoch'])
   trained.save_weights(folder, job.config, classify.tested(job.recipe, state),
@@ -100,6 +102,36 @@ def train(folder: pathlib.Path, job: Job, split: image_data.Split, label: str
 
   return Outcome(evaluate, trainer.compile_seconds + sum(
       line['seconds'] for line in log))
+
+
+def fit_shown(
+    key: jax.Array, trainer: classify.Trainer, recipe: recipes.Recipe,
+    split: image_data.Split, *, seed: int, folder: pathlib.Path, label: str,
+) -> tuple[classify.TrainState, list[fit.Record]]:
+  """As `fit.fit`, with a bar and TensorBoard events.
+
+  Args:
+    key: of the run.
+    trainer: compiled functions.
+    recipe: settings.
+    split: to learn from.
+    seed: of the order of examples.
+    folder: of this training.
+    label: what the progress is called.
+  """
+  board = progress.scalars(folder / 'tb' / 'training')
+  with progress.progress(recipe.epochs, label, unit='epoch',
+                         initial=epochs_done(folder)) as bar:
+    def on_epoch(line):
+      shown = {k: v for k, v in line.items()
+               if k in ('loss', 'train_accuracy') and v is not None}
+      bar.update(**shown)
+      board.write(line['epoch'], shown)
+    found = fit.fit(
+        key, trainer, recipe, batches.to_device(split), seed=seed,
+        workdir=folder, on_epoch=on_epoch)
+  board.close()
+  return found
 
 
 def train_and_test(folder: pathlib.Path, job: Job, data: image_data.ImageData,
@@ -120,23 +152,6 @@ def train_and_test(folder: pathlib.Path, job: Job, data: image_data.ImageData,
 def epochs_done(folder: pathlib.Path) -> int:
   """Those that a resumed training need not do again."""
   return max(checkpoint.steps(folder / 'checkpoints' / 'training'), default=0)
-
-
-def _fit(folder, trainer, job, split, label):
-  board = progress.scalars(folder / 'tb' / 'training')
-  with progress.progress(job.recipe.epochs, label, unit='epoch',
-                         initial=epochs_done(folder)) as bar:
-    def on_epoch(line):
-      shown = {k: v for k, v in line.items()
-               if k in ('loss', 'train_accuracy') and v is not None}
-      bar.update(**shown)
-      board.write(line['epoch'], shown)
-    found = fit.fit(
-        jax.random.fold_in(jax.random.key(job.seed), 1), trainer, job.recipe,
-        batches.to_device(split), seed=job.seed, workdir=folder,
-        on_epoch=on_epoch)
-  board.close()
-  return found
 
 
 @contextlib.contextmanager

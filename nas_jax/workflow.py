@@ -87,10 +87,47 @@ def search_images(
             problem.space, batch_size=settings.children_per_round),
         'random search')
   return conclude(folder, settings, problem, {
-      name: (place, label, _search(place, searcher, evaluator, problem.space,
-                                   settings, label))
+      name: (place, label, search_children(
+          place, searcher, evaluator, problem.space, settings, label))
       for name, (place, searcher, label) in runs.items()},
                   experiment=experiment)
+
+
+def search_children(
+    folder: pathlib.Path, strategy: base.Strategy, evaluator: base.Evaluator,
+    space: base.Space, settings: problems.Settings, label: str,
+) -> list[dict[str, Any]]:
+  """One of the searches of a run: the records of all children; resumes.
+
+  Args:
+    folder: of this search.
+    strategy: what to try next.
+    evaluator: what it is worth.
+    space: where to search.
+    settings: how many children, and how many at a time.
+    label: what the progress is called.
+  """
+  total = settings.num_children
+  done = _done(folder, 'search') * settings.children_per_round
+  before = records.read(folder / 'history.jsonl')[:done]
+  best = max((r['reward'] for r in before), default=-float('inf'))
+  board = progress.scalars(folder / 'tb' / 'search')
+  with progress.progress(total, label, initial=done) as bar:
+    def on_round(state, new):
+      nonlocal best
+      del state
+      for record in new:
+        best = max(best, record['reward'])
+        board.write(record['child'], {
+            'reward': record['reward'], 'best_reward': best,
+            **{k: v for k, v in record['metrics'].items() if v is not None}})
+      bar.update(len(new), best=best)
+    _, history = search.run(
+        jax.random.key(settings.seed), strategy, evaluator,
+        num_rounds=total // settings.children_per_round,
+        genotype=space.genotype, workdir=folder, on_round=on_round)
+  board.close()
+  return history
 
 
 def begin(folder: pathlib.Path, settings: problems.DataSettings, *,
@@ -239,31 +276,6 @@ def _report(folder: pathlib.Path, summary: dict[str, Any]) -> dict[str, Any]:
   path = report.write(folder)
   print(report.terminal_summary(summary, path), flush=True)
   return summary
-
-
-def _search(folder, strategy, evaluator, space, settings, label):
-  """The records of all children; resumes."""
-  total = settings.num_children
-  done = _done(folder, 'search') * settings.children_per_round
-  before = records.read(folder / 'history.jsonl')[:done]
-  best = max((r['reward'] for r in before), default=-float('inf'))
-  board = progress.scalars(folder / 'tb' / 'search')
-  with progress.progress(total, label, initial=done) as bar:
-    def on_round(state, new):
-      nonlocal best
-      del state
-      for record in new:
-        best = max(best, record['reward'])
-        board.write(record['child'], {
-            'reward': record['reward'], 'best_reward': best,
-            **{k: v for k, v in record['metrics'].items() if v is not None}})
-      bar.update(len(new), best=best)
-    _, history = search.run(
-        jax.random.key(settings.seed), strategy, evaluator,
-        num_rounds=total // settings.children_per_round,
-        genotype=space.genotype, workdir=folder, on_round=on_round)
-  board.close()
-  return history
 
 
 def _estimate(problem, settings, baseline):
