@@ -128,8 +128,8 @@ def scorer(
 
 
 def batches_of(split: image_data.Split, batch_size: int,
-               num_batches: int | None = None, *, seed: int = 0
-               ) -> list[Batch]:
+               num_batches: int | None = None, *, seed: int = 0,
+               epoch: int = 0) -> list[Batch]:
   """Full batches of a split in random order.
 
   An incomplete one would have batch statistics of its own.
@@ -138,11 +138,12 @@ def batches_of(split: image_data.Split, batch_size: int,
     split: validation images.
     batch_size: at most as many as there are.
     num_batches: at most so many; by default all that there are.
-    seed: of the order.
+    seed: the order is a function of (seed, epoch).
+    epoch: see `seed`.
   """
   size = min(batch_size, len(split.labels))
   order = batch_order.epoch_batches(
-      seed, 0, len(split.labels), size, drop_last=True)
+      seed, epoch, len(split.labels), size, drop_last=True)
   return [(split.images[rows], split.labels[rows])
           for rows in order.indices[:num_batches]]
 

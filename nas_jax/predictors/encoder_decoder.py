@@ -80,9 +80,10 @@ SETTINGS: dict[str, Settings] = {
 class Model(NamedTuple):
   """Pure functions of N architectures, T tokens, S encoder steps, H units."""
   init: Callable[[base.Key], base.PyTree]
-  # (key, tokens int32[N, T], scores float32[N], count, failed=None) -> params.
-  # Higher scores are better. Rows from `count` on are ignored; of those of
-  # which bool[N] says failed only the tokens are learned.
+  # (key, tokens int32[N, T], scores float32[N], count, failed=None, start=None)
+  # -> params. Higher scores are better. Rows from `count` on are ignored; of
+  # those of which bool[N] says failed only the tokens are learned. `start` are
+  # parameters to go on from, with a new optimizer.
   fit: Callable[..., base.PyTree]
   # (params, tokens [N, T]) -> H [N, S, H] and e [N, H]
   encode: Callable[..., tuple[jax.Array, jax.Array]]
@@ -228,7 +229,7 @@ def model(code: sequences.Code, settings: Settings) -> Model:
     entropy = -jnp.sum(weights * jnp.mean(chosen, -1)) / jnp.sum(weights)
     return (settings.trade_off * error + (1 - settings.trade_off) * entropy)
 
-  def fit(key, tokens, scores, count, failed=None):
+  def fit(key, tokens, scores, count, failed=None, start=None):
     init_key, held_key, loop_key = jax.random.split(key, 3)
     size = scores.shape[0]
     batch = min(settings.batch_size, size)
@@ -262,7 +263,7 @@ def model(code: sequences.Code, settings: Settings) -> Model:
           0, -(-total // batch),
           lambda i, carry: step(i, carry, order, step_key), carry)
 
-    params = init(init_key)
+    params = init(init_key) if start is None else start
     return jax.lax.fori_loop(
         0, settings.epochs, epoch, (params, optimizer.init(params)))[0]
 

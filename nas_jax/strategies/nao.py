@@ -4,6 +4,7 @@ Reference: Luo et al., Neural Architecture Optimization, arXiv 1808.07233,
   Algorithm 1, and its public codes without weight sharing.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -92,26 +93,8 @@ def nao(
   if len(code.sizes) != length:
     raise ValueError(f'the code is of {len(code.sizes)} positions, the space '
                      f'has {length}')
-  model = encoder_decoder.model(code, settings)
-  fit, encode = jax.jit(model.fit), jax.jit(model.encode)
-
-  @jax.jit
-  def move(params, memory, step_size):
-    return sequences.to_genomes(code, model.decode(
-        params, *model.improve(params, memory, step_size)))
-
-  draw = jax.jit(lambda key: random_search.sample(key, space, queue_size))
-
-  def fresh(key: base.Key, number: int, found: list, known: set) -> None:
-    """Adds random architectures, new ones as long as some turn up."""
-    for attempt in range(_TRIES + 1):
-      if number <= 0:
-        return
-      for genome in np.asarray(draw(jax.random.fold_in(key, attempt))):
-        if number > 0 and (attempt == _TRIES or genome.tobytes() not in known):
-          known.add(genome.tobytes())
-          found.append(genome)
-          number -= 1
+  improve = improver(code, settings, num_seeds)
+  fresh = newcomers(space, queue_size)
 
   def init(key: base.Key) -> NaoState:
     found = []
@@ -146,22 +129,12 @@ def nao(
     """The state with the next queue."""
     fit_key, random_key, fill_key = jax.random.split(key, 3)
     count = int(state.count)
-    params = fit(
-        fit_key, sequences.to_tokens(code, state.genomes), state.rewards,
-        count, None if failed_reward is None else
-        state.rewards <= failed_reward)
     order = np.argsort(-state.rewards[:count], kind='stable')
-    found, known = [], {g.tobytes() for g in state.genomes[:count]}
-    # Always K, so that it is compiled once.
-    seeds = np.resize(order[:num_seeds], num_seeds)
-    memory, _ = encode(params, sequences.to_tokens(code, state.genomes[seeds]))
-    for step_size in settings.step_sizes:
-      for genome in np.asarray(move(params, memory, step_size)):
-        if len(found) < settings.num_new and genome.tobytes() not in known:
-          known.add(genome.tobytes())
-          found.append(genome)
-      if len(found) == settings.num_new:
-        break
+    known = {g.tobytes() for g in state.genomes[:count]}
+    found, _ = improve(
+        fit_key, state.genomes, state.rewards, count, known,
+        failed=None if failed_reward is None else
+        state.rewards <= failed_reward)
     fresh(random_key, settings.num_random, found, known)
     fresh(fill_key, batch_size - len(found), found, known)
     kept = min(count, capacity - len(found))
@@ -174,6 +147,73 @@ def nao(
         len(found), 0, state.iteration + 1)
 
   return base.Strategy(init, ask, tell, jittable=False)
+
+
+def improver(
+    code: sequences.Code, settings: encoder_decoder.Settings, num_seeds: int
+) -> Callable[..., tuple[list[np.ndarray], base.PyTree]]:
+  """What an iteration does to find new architectures.
+
+  Args:
+    code: how genomes are written.
+    settings: of the model and of the steps.
+    num_seeds: K, the best that are moved.
+
+  Returns:
+    A function (key, genomes int32[C, L], rewards float32[C], count, known,
+    failed=None, start=None) -> (new genomes, parameters of the model). The
+    first `count` are learned from (see `Model.fit` for `failed` and `start`);
+    new is what is not in `known`, a set of bytes of genomes that it is added
+    to.
+  """
+  model = encoder_decoder.model(code, settings)
+  fit, encode = jax.jit(model.fit), jax.jit(model.encode)
+
+  @jax.jit
+  def move(params, memory, step_size):
+    return sequences.to_genomes(code, model.decode(
+        params, *model.improve(params, memory, step_size)))
+
+  def improve(key, genomes, rewards, count, known, failed=None, start=None):
+    params = fit(key, sequences.to_tokens(code, genomes), rewards, count,
+                 failed, start)
+    best = np.argsort(-rewards[:count], kind='stable')[:num_seeds]
+    # Always K, so that it is compiled once.
+    seeds = np.resize(best, num_seeds)
+    memory, _ = encode(params, sequences.to_tokens(code, genomes[seeds]))
+    found = []
+    for step_size in settings.step_sizes:
+      for genome in np.asarray(move(params, memory, step_size)):
+        if len(found) < settings.num_new and genome.tobytes() not in known:
+          known.add(genome.tobytes())
+          found.append(genome)
+      if len(found) == settings.num_new:
+        break
+    return found, params
+
+  return improve
+
+
+def newcomers(space: base.Space, batch_size: int) -> Callable[..., None]:
+  """Random architectures, drawn so many at a time.
+
+  Returns:
+    A function (key, number, found, known) that adds so many to both, new ones
+    as long as some turn up.
+  """
+  draw = jax.jit(lambda key: random_search.sample(key, space, batch_size))
+
+  def fresh(key: base.Key, number: int, found: list, known: set) -> None:
+    for attempt in range(_TRIES + 1):
+      if number <= 0:
+        return
+      for genome in np.asarray(draw(jax.random.fold_in(key, attempt))):
+        if number > 0 and (attempt == _TRIES or genome.tobytes() not in known):
+          known.add(genome.tobytes())
+          found.append(genome)
+          number -= 1
+
+  return fresh
 
 
 def _padded(genomes: list, size: int) -> np.ndarray:
