@@ -43,7 +43,8 @@ class Programs(NamedTuple):
 
 def compile_programs(
     net: graph.Graph, batch_size: int | None, eval_batch_size: int | None,
-    num_devices: int = 1, batch_statistics: bool = False) -> Programs:
+    num_devices: int = 1, batch_statistics: bool = False,
+    running_statistics: bool = False) -> Programs:
   """Compiles what no network before has needed; safe in several threads.
 
   Args:
@@ -55,6 +56,8 @@ def compile_programs(
       runs on one.
     batch_statistics: whether norms use those of the batch in evaluation too,
       as where no running ones fit a part of a supernet.
+    running_statistics: whether norms use the running ones in training steps
+      too, and nothing is dropped: gradients of the network as it is evaluated.
   """
   train, predict = [], []
   for i, node in enumerate(net.nodes):
@@ -65,7 +68,7 @@ def compile_programs(
         gated, devices)
     if batch_size:
       train.append(kind(
-          'train', batch_size, graph.drops(net, node), bool(net.gates),
+          'frozen' if running_statistics else 'train', batch_size, graph.drops(net, node), bool(net.gates),
           num_devices))
     if eval_batch_size:
       predict.append(None if i + 1 == net.auxiliary else kind(
@@ -185,7 +188,9 @@ def forget() -> None:
 
 class _Kind(NamedTuple):
   """What a node's programs depend on."""
-  kind: str  # train, predict, or batch: predict with the batch's statistics
+  # train; frozen: its gradients with running statistics; predict; batch: the
+  # same with the batch's statistics.
+  kind: str
   module: nn.Module
   inputs: tuple  # shapes, on one device
   gates: tuple[bool, ...]  # which inputs are gates: the same on all devices
@@ -244,7 +249,7 @@ def _compile(kind: _Kind) -> Program:
       graph.variable_shapes(module, kind.inputs))
   params = variables.get('params', {})
   stats = variables.get('batch_stats', {})
-  if kind.kind != 'train':
+  if kind.kind in ('predict', 'batch'):
     # Only norms differ by whether they train; dropout is no norm's node.
     batch = kind.kind == 'batch' and bool(stats)
     return jax.jit(lambda params, stats, inputs: module.apply(
@@ -262,8 +267,8 @@ def _compile(kind: _Kind) -> Program:
 
     def apply(params, inputs):
       y, updates = module.apply(
-          {'params': params, 'batch_stats': stats}, *inputs, True,
-          mutable=['batch_stats'], rngs={'dropout': key})
+          {'params': params, 'batch_stats': stats}, *inputs,
+          kind.kind == 'train', mutable=['batch_stats'], rngs={'dropout': key})
       y = graph.drop_path(key, y, keep) if kind.drop else y
       return y, updates.get('batch_stats', {})
 

@@ -44,6 +44,7 @@ class Spec:
     auxiliary_skip: of DARTS-.
     skip_dropout: of P-DARTS.
     drop_path: of R-DARTS.
+    sampled: of GDAS and other searches with one candidate per edge.
 
   Raises:
     ValueError: edges that do not make up nodes, unequal numbers of candidates,
@@ -55,6 +56,7 @@ class Spec:
   auxiliary_skip: bool = False
   skip_dropout: bool = False
   drop_path: bool = False
+  sampled: bool = False
 
   def __post_init__(self):
     for kind in KINDS:
@@ -194,7 +196,8 @@ def build(
         gates[kind], reduction, reduced,
         (chosen or {}).get(kind), remat, dict(
             partial=spec.partial, auxiliary_skip=spec.auxiliary_skip,
-            skip_dropout=spec.skip_dropout, drop_path=spec.drop_path))
+            skip_dropout=spec.skip_dropout, drop_path=spec.drop_path,
+            sampled=spec.sampled))
     reduced = reduction
   output = builder.add('classifier', image.Classifier(
       num_classes, style=style, relu=False), [last], (num_classes,))

@@ -45,10 +45,10 @@ class Engine(NamedTuple):
     net: the network.
     init: key -> weights, statistics and state of their optimizer.
     gradient: (params, batch_stats, gates, images uint8[B, H, W, C], labels
-      int32[B], key, *, weights=True) -> Gradient. With the same key the batch
-      is augmented in the same way. Without `weights` the gradient of the
-      weights is not computed. Parameters and statistics may be of more nodes
-      than `net` has.
+      int32[B], key, *, weights=True, train=True) -> Gradient. With the same
+      key the batch is augmented in the same way. Without `weights` the
+      gradient of the weights is not computed; without `train` norms use the
+      running statistics.
     update: (state, gradient of the weights, statistics, Pace) -> state: the
       step of the recipe, of the nodes that have a gradient.
     logits: (params, batch_stats, gates, images uint8[B', H, W, C]) ->
@@ -131,9 +131,10 @@ def _prepared_objective(net, recipe, rows):
   """The same of augmented images."""
   model = graph.GraphNet(net)
 
-  def objective(params, batch_stats, gates, images, labels, drop_key, key):
+  def objective(params, batch_stats, gates, images, labels, drop_key, key,
+                train=True):
     logits, updates = model.apply(
-        _of(net, params, batch_stats), images, train=True, drop_key=drop_key,
+        _of(net, params, batch_stats), images, train=train, drop_key=drop_key,
         gates=rows(gates), mutable=['batch_stats'],
         rngs={'dropout': drop_key})
     loss, accuracy = steps.objective(recipe, key)(logits, labels)
@@ -147,23 +148,25 @@ def _whole(net, recipe, task, rows, num_devices, batch_statistics):
   objective = _prepared_objective(net, recipe, rows)
   shared = steps.shared_programs(recipe, task)
 
-  def gradient(state, images, labels, drop_key, key, *, weights):
+  def gradient(state, images, labels, drop_key, key, *, weights, train):
     (loss, (accuracy, new)), grads = jax.value_and_grad(
-        objective, (0, 2) if weights else 2, has_aux=True)(
+        functools.partial(objective, train=train),
+        (0, 2) if weights else 2, has_aux=True)(
             *state, images, labels, parallel.own_key(drop_key, several), key)
     found = grads, (loss, accuracy, new)
     return jax.lax.pmean(found, parallel.BATCH_AXIS) if several else found
 
-  compiled = {}
-  for weights in (True, False):
-    fn = functools.partial(gradient, weights=weights)
-    compiled[weights] = parallel.pmap_batch(
+  @functools.lru_cache
+  def compiled(weights, train):
+    fn = functools.partial(gradient, weights=weights, train=train)
+    return parallel.pmap_batch(
         fn, num_sharded=2, num_devices=num_devices) if several else (
             jax.jit(fn))
 
-  def run(params, batch_stats, gates, images, labels, key, *, weights=True):
+  def run(params, batch_stats, gates, images, labels, key, *, weights=True,
+          train=True):
     variables = _of(net, params, batch_stats)
-    grads, (loss, accuracy, new) = compiled[weights](
+    grads, (loss, accuracy, new) = compiled(weights, train)(
         (*variables.values(), dict(gates)),
         *shared.prepare(images, labels, key))
     grads, of_gates = grads if weights else (None, grads)
@@ -186,17 +189,21 @@ def _blockwise(net, recipe, task, rows, num_devices, batch_statistics):
   programs = blocks.compile_programs(
       net, recipe.batch_size, recipe.eval_batch_size, num_devices,
       batch_statistics)
+  frozen = functools.lru_cache(lambda: blocks.compile_programs(
+      net, recipe.batch_size, None, num_devices, running_statistics=True))
   shared = steps.shared_programs(recipe, task)
   split, gather = _split(rows)
 
-  def run(params, batch_stats, gates, images, labels, key, *, weights=True):
+  def run(params, batch_stats, gates, images, labels, key, *, weights=True,
+          train=True):
+    programs_ = programs if train else frozen()
     images, labels, drop_key, loss_key = shared.prepare(images, labels, key)
     logits, new, pullbacks = blocks.forward(
-        graph.Variables(params, batch_stats), programs, images, drop_key, 0.,
+        graph.Variables(params, batch_stats), programs_, images, drop_key, 0.,
         split(dict(gates)))
     (loss, accuracy), cotangents = shared.head(logits, labels, loss_key)
     grads, _, of_rows = blocks.backward(
-        programs, pullbacks, cotangents, weights)
+        programs_, pullbacks, cotangents, weights)
     return Gradient(loss, accuracy, grads if weights else None,
                     gather(dict(gates), of_rows), batch_stats | new)
 
@@ -206,6 +213,84 @@ def _blockwise(net, recipe, task, rows, num_devices, batch_statistics):
         shared.normalise(images), split(dict(gates)))
 
   return run, logits
+
+
+def one_path(
+    engine: Engine,
+    build: Callable[[Mapping[str, tuple[int, ...]]], graph.Graph],
+    recipe: recipes.Recipe,
+    task: steps.Task,
+    *,
+    rows: Callable[[Gates], Gates] = dict,
+    num_devices: int = 1,
+) -> Callable[[Gates], Engine]:
+  """Computes only the candidates whose weights are not 0.
+
+  Args:
+    engine: of all candidates, run as blocks.
+    build: kind -> candidate of each edge, -1 for none -> a network of these,
+      with the names of the nodes of `engine.net`.
+    recipe: as of the engine.
+    task: as of the engine.
+    rows: as of the engine.
+    num_devices: as of the engine.
+
+  Returns:
+    From weights, kind -> float[E, K] with at most one candidate per edge that
+    is not 0, to an engine whose gradients have the shapes of the whole, 0
+    for what was not computed.
+  """
+  whole = graph.shapes(engine.net)
+
+  def make_of(weights):
+    chosen = {}
+    for kind, values in weights.items():
+      if kind != 'knobs' and not kind.startswith('edges_'):
+        values = np.asarray(values)
+        chosen[kind] = tuple(
+            int(i) for i in np.where(values.any(-1), values.argmax(-1), -1))
+    net = build(chosen)
+    part = graph.shapes(net)
+    run, _ = _blockwise(net, recipe, task, rows, num_devices, False)
+
+    def gradient(params, batch_stats, gates, images, labels, key, **kwargs):
+      found = run(
+          *(_part(tree, like) for tree, like in (
+              (params, part.params), (batch_stats, part.batch_stats))),
+          gates, images, labels, key, **kwargs)
+      stats = {name: tree | found.batch_stats.get(name, {})
+               for name, tree in batch_stats.items()}
+      if found.params is not None:
+        found = found._replace(params=_filled(found.params, whole.params))
+      return found._replace(batch_stats=stats)
+
+    return engine._replace(net=net, gradient=gradient)
+
+  return make_of
+
+
+def _part(tree, like):
+  """Of nodes and their operations, those that `like` has."""
+  return {name: {key: tree[name][key] for key in inner}
+          for name, inner in like.items()}
+
+
+def _filled(tree, like):
+  """With zeros where `like` has more."""
+  return {name: {
+      key: tree[name][key] if name in tree and key in tree[name] else
+      _zeros(key_shapes) for key, key_shapes in inner.items()}
+          for name, inner in like.items()}
+
+
+def _zeros(shapes):
+  return jax.tree.map(
+      lambda x: _zeros_of(x.shape, jnp.dtype(x.dtype).name), shapes)
+
+
+@functools.lru_cache
+def _zeros_of(shape, dtype):
+  return jnp.zeros(shape, dtype)
 
 
 @functools.lru_cache

@@ -63,15 +63,17 @@ class MixedEdge(nn.Module):
       training, at the rate row[K + 2].
     drop_path: whether the result is dropped for whole examples in training, at
       the rate row[K + 3].
-    chosen: compute this candidate only. Each other one adds its weight, which
-      is meant to be 0: its gradient is the sum of the result's.
+    sampled: whether each edge has one candidate of weight 1 and the others of
+      0. These add their weight instead of their result: their gradient is the
+      sum of the edge's.
+    chosen: the same, and only this candidate is computed; none for -1.
     batch_statistics: whether norms use those of the batch in evaluation, too.
 
   References:
     Liu et al., DARTS, arXiv 1806.09055, eq. 2.
     Xu et al., PC-DARTS, arXiv 1907.05737, eq. 2 (partial).
     Chu et al., DARTS-, arXiv 2009.01027, eq. 3 (auxiliary_skip).
-    Dong, Yang, GDAS, arXiv 1910.04465, and its public code (chosen).
+    Dong, Yang, GDAS, arXiv 1910.04465, and its public code (sampled).
   """
   operations: tuple[str, ...]
   features: int
@@ -82,6 +84,7 @@ class MixedEdge(nn.Module):
   auxiliary_skip: bool = False
   skip_dropout: bool = False
   drop_path: bool = False
+  sampled: bool = False
   chosen: int | None = None
   batch_statistics: bool = False
 
@@ -105,9 +108,11 @@ class MixedEdge(nn.Module):
       if name in pooled:
         y = pooled[name] * row[k].astype(x.dtype)
       elif name == 'none':
-        continue
+        y = 0
       else:
         y = self._operation(name, taken, row[k], row, train)
+      if self.sampled and self.chosen is None:
+        y = jnp.where(row[k] > .5, y, row[k].astype(x.dtype))
       total = total + y
     if self.auxiliary_skip:
       total = total + self._skip(
