@@ -195,7 +195,8 @@ def estimate_memory(net: graph.Graph, batch_size: int) -> Memory:
     inner, inputs = _saved(
         node.module, graph.input_shapes(net, node, batch_size))
     total += inner
-    saved |= {i for i, kept in zip(node.inputs, inputs) if kept}
+    # Gates, below 0, are small.
+    saved |= {i for i, kept in zip(node.inputs, inputs) if kept and i >= 0}
   total += sum(
       batch_size * math.prod(net.nodes[i - 1].shape if i else net.image_shape)
       * jnp.dtype(net.dtype or jnp.float32).itemsize for i in saved)
@@ -304,7 +305,7 @@ def _main(net: graph.Graph) -> set[int]:
   for i in range(len(net.nodes), 0, -1):
     if i in needed:
       needed |= set(net.nodes[i - 1].inputs)
-  return {i - 1 for i in needed - {0}}
+  return {i - 1 for i in needed if i > 0}
 
 
 def _size(variable: core.Var) -> int:
