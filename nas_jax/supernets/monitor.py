@@ -14,7 +14,7 @@ from nas_jax.supernets import relax
 from nas_jax.supernets import stopping
 
 Array = jax.Array
-Gradient = Callable[[relax.Alphas], relax.Alphas]
+Product = Callable[[relax.Alphas], relax.Alphas]
 
 _WATCHED = ('skip_connect', 'none', 'noise')
 
@@ -94,37 +94,25 @@ def warning(counts: Mapping[str, Census],
   return f'The search seems to collapse: {"; ".join(found)}.'
 
 
-def hessian(gradient: Gradient, alphas: relax.Alphas, *,
-            weight_decay: float = 1e-3, difference: float = .01) -> np.ndarray:
+def hessian(product: Product, alphas: relax.Alphas, *,
+            weight_decay: float = 1e-3) -> np.ndarray:
   """float64[n, n]: of a loss in all n alphas, in order of the kinds' names.
 
   Args:
-    gradient: of the validation loss of one mini-batch in the alphas, with
-      norms in training mode. It is called 2 n times.
+    product: vector like the alphas -> Hessian times it, of the validation loss
+      of one mini-batch with norms in training mode, such as
+      `curvature.hessian_product`. Called n times.
     alphas: where.
     weight_decay: of the alphas, on the diagonal.
-    difference: half the distance between two gradients.
 
   Reference: Zela et al., arXiv 1909.09656, and its public code.
 
-  Note: By central differences, made symmetric; `exact_hessian` needs a loss
-    that can be differentiated twice.
+  Note: Differences of gradients do not replace the product: they count every
+    ReLU and maximum that changes sides, and depend on how far apart they are.
   """
-  product, n = _products(gradient, alphas, difference)
-  columns = np.stack([product(row) for row in np.eye(n)], -1)
-  return (columns + columns.T) / 2 + weight_decay * np.eye(n)
-
-
-def exact_hessian(loss: Callable[[relax.Alphas], Array], alphas: relax.Alphas,
-                  *, weight_decay: float = 1e-3) -> Array:
-  """float32[n, n]: as `hessian`, by differentiating twice; jittable.
-
-  One row after another, so that it needs the memory of one.
-  """
-  flat, unravel = flatten_util.ravel_pytree(dict(alphas))
-  _, pull = jax.vjp(jax.grad(lambda x: loss(unravel(x))), flat)
-  rows = jax.lax.map(lambda row: pull(row)[0], jnp.eye(flat.size))
-  return (rows + rows.T) / 2 + weight_decay * jnp.eye(flat.size)
+  flat, n = _flat(product, alphas)
+  rows = np.stack([flat(row) for row in np.eye(n)])
+  return (rows + rows.T) / 2 + weight_decay * np.eye(n)
 
 
 def largest_eigenvalue(matrix: np.ndarray | Array) -> float:
@@ -132,32 +120,30 @@ def largest_eigenvalue(matrix: np.ndarray | Array) -> float:
   return float(np.linalg.eigvalsh(np.asarray(matrix, np.float64))[-1])
 
 
-def lanczos(gradient: Gradient, alphas: relax.Alphas, *, num_products: int = 15,
-            weight_decay: float = 1e-3, difference: float = .01) -> float:
-  """The largest eigenvalue of `hessian`, from below, by 2 m gradients.
+def lanczos(product: Product, alphas: relax.Alphas, *, num_products: int = 15,
+            weight_decay: float = 1e-3) -> float:
+  """The largest eigenvalue of `hessian`, from below, by few products.
 
   Args:
-    gradient: see `hessian`.
+    product: see `hessian`.
     alphas: where.
-    num_products: m, products of the Hessian and a vector; exact if there are
-      as many as alphas.
+    num_products: exact if there are as many as alphas.
     weight_decay: see `hessian`.
-    difference: see `hessian`; the vectors have length 1.
 
   Raises:
     ValueError: no product.
 
-  Note: Not in the paper, which computes the whole Hessian: 2 n gradients, 448
-    in the space of DARTS.
+  Note: Not in the paper, which computes the whole Hessian: 224 products in
+    the space of DARTS.
   """
   if num_products < 1:
     raise ValueError(f'num_products must be at least 1, got {num_products}')
-  product, n = _products(gradient, alphas, difference)
+  flat, n = _flat(product, alphas)
   start = np.random.default_rng(0).normal(size=n)
   basis = [start / np.linalg.norm(start)]
   diagonal, beside = [], []
   for _ in range(min(num_products, n)):
-    vector = product(basis[-1])
+    vector = flat(basis[-1])
     diagonal.append(float(vector @ basis[-1]))
     for _ in range(2):  # Once is not enough in finite precision.
       vector = vector - np.stack(basis).T @ (np.stack(basis) @ vector)
@@ -172,22 +158,16 @@ def lanczos(gradient: Gradient, alphas: relax.Alphas, *, num_products: int = 15,
   return largest_eigenvalue(tridiagonal) + weight_decay
 
 
-def _products(gradient, alphas, difference):
-  """(vector float64[n] -> Hessian times it, n)."""
-  flat, unravel = flatten_util.ravel_pytree(dict(alphas))
-  origin = np.asarray(flat, np.float64)
+def _flat(product, alphas):
+  """(float64[n] -> the Hessian times it, n)."""
+  origin, unravel = flatten_util.ravel_pytree(dict(alphas))
 
-  def at(point) -> np.ndarray:
-    tree = unravel(jnp.asarray(point, flat.dtype))
-    found = gradient(tree)
+  def flat(vector: np.ndarray) -> np.ndarray:
+    found = product(unravel(jnp.asarray(vector, origin.dtype)))
     return np.asarray(flatten_util.ravel_pytree(
-        {name: found[name] for name in tree})[0], np.float64)
+        {name: found[name] for name in alphas})[0], np.float64)
 
-  def product(vector) -> np.ndarray:
-    step = difference * vector
-    return (at(origin + step) - at(origin - step)) / (2 * difference)
-
-  return product, origin.size
+  return flat, origin.size
 
 
 def _operations(derived, kind: str) -> list[str]:
