@@ -44,7 +44,9 @@ class Settings(problem.Settings):
   def __post_init__(self):
     super().__post_init__()
     for prefix in ('', 'final_'):
-      recipes.load(getattr(self, f'{prefix}recipe'))
+      # Where an experiment lets it be unset, it is the family's.
+      if getattr(self, f'{prefix}recipe') is not None:
+        recipes.load(getattr(self, f'{prefix}recipe'))
       checks.at_least(self, 1, *(
           f'{prefix}{name}' for name in (
               'epochs', 'batch_size', 'features', 'num_cells')))

@@ -233,9 +233,19 @@ RECIPES: Mapping[str, Recipe] = {
         _NASNET, epochs=20, learning_rate=.01, auxiliary_weight=0.,
         drop_path_keep=1.),
     'enas': _ENAS,
+    # Shared weights of its micro search, and of NAO-WS. Note: dropped paths
+    # are a setting of the codes that their search does not use.
+    'enas_micro_search': dataclasses.replace(
+        _ENAS, epochs=150, batch_size=160, final_learning_rate=5e-4,
+        weight_decay=2e-4, drop_path_keep=1., dropout_keep=.9),
     'enas_macro': dataclasses.replace(
         _ENAS, epochs=310, batch_size=100, final_learning_rate=.001,
         auxiliary_weight=0., drop_path_keep=1., dropout_keep=.5),
+    # Shared weights of its macro search.
+    'enas_macro_search': dataclasses.replace(
+        _ENAS, epochs=310, final_learning_rate=5e-4, batch_size=128,
+        weight_decay=5e-4, auxiliary_weight=0., drop_path_keep=1.,
+        dropout_keep=.9),
     # Zoph and Le, arXiv 1611.01578: its children. Note: no clipping is assumed.
     'nas_rl': Recipe(
         epochs=50, learning_rate=.1, schedule='constant', nesterov=True,
@@ -264,6 +274,11 @@ RECIPES: Mapping[str, Recipe] = {
         _LRC, learning_rate=.02, batch_size=80, mixup=.6),
     'nasbench201': _NASBENCH201,
     'nasbench201_12': dataclasses.replace(_NASBENCH201, epochs=12),
+    # Bender et al., ICML 2018: the one-shot model, 10,000 steps. Notes: rate and
+    # momentum are quoted; the schedule and the penalty are assumed.
+    'one_shot': Recipe(
+        epochs=225, batch_size=1024, learning_rate=.1, nesterov=True,
+        weight_decay=1e-4, decay_in_loss=True, clip_norm=None),
     # Ying et al., arXiv 1902.09635.
     'nasbench101': Recipe(
         epochs=108, batch_size=256, optimizer='rmsprop', learning_rate=.2,
