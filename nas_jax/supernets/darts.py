@@ -169,11 +169,10 @@ def build(
   Raises:
     ValueError: features that do not split, or an image too small.
   """
-  if features < 2 or features % 2 or (features // spec.partial) % 2 or (
-      features % spec.partial):
+  if features < 2 or features % 2 or features % spec.partial:
     raise ValueError(
-        f'features is {features}, expected an even number that splits into '
-        f'{spec.partial} even parts')
+        f'features is {features}, expected an even multiple of '
+        f'{spec.partial} (partial)')
   if num_cells < 1:
     raise ValueError(f'num_cells is {num_cells}, expected at least 1')
   reductions = {num_cells // 3, 2 * num_cells // 3}

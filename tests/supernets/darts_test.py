@@ -92,8 +92,10 @@ def test_a_specification_that_makes_no_sense_is_refused(kwargs, message):
 
 
 def test_features_that_do_not_split_are_refused():
-  with pytest.raises(ValueError, match='features is 12.*4 even parts'):
-    _count(darts.uniform(partial=4), features=12)
+  with pytest.raises(ValueError, match='features is 6.*multiple of 4'):
+    _count(darts.uniform(partial=4), features=6)
+  with pytest.raises(ValueError, match='features is 3, expected an even'):
+    _count(darts.SPECS['s2'], features=3)
   with pytest.raises(ValueError, match='num_cells is 0'):
     _count(darts.SPECS['s2'], num_cells=0)
 
