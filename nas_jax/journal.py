@@ -21,6 +21,27 @@ def number(value: Any) -> float | None:
   return value if math.isfinite(value) else None
 
 
+def at(workdir: str | os.PathLike, done: int, state: Any,
+       checkpoints: str = 'checkpoints/search') -> Any:
+  """The state that a journal has kept of an earlier unit.
+
+  Args:
+    workdir: of the journal.
+    done: units that it had counted.
+    state: of the same structure.
+    checkpoints: name of its folder of checkpoints.
+
+  Raises:
+    ValueError: there is no whole checkpoint of this unit.
+  """
+  folder = pathlib.Path(workdir) / checkpoints
+  found = checkpoint.restore(folder, _Checkpoint(0, state), before=done + 1)
+  if found is None or found[0] != done:
+    raise ValueError(f'{folder} has no checkpoint after {done}, only after '
+                     f'{checkpoint.steps(folder)}')
+  return found[1].state
+
+
 class _Checkpoint(NamedTuple):
   lines: int  # of the history, when the checkpoint was written
   state: Any
