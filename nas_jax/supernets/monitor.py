@@ -16,6 +16,8 @@ from nas_jax.supernets import stopping
 Array = jax.Array
 Product = Callable[[relax.Alphas], relax.Alphas]
 
+# The largest weight over that of equal ones, below which nothing is decided.
+_EQUAL = 1.05
 _WATCHED = ('skip_connect', 'none', 'noise')
 
 
@@ -31,6 +33,7 @@ class Census(NamedTuple):
   leading_noise: int
   entropy: float  # nats, mean over edges of that of the normalised weights
   largest: float  # mean over edges of the largest normalised weight
+  candidates: int  # per edge, of which the weights are about equal at first
 
 
 def census(weights: relax.Alphas,
@@ -54,7 +57,7 @@ def census(weights: relax.Alphas,
     found[kind] = Census(
         len(operations), *map(operations.count, _WATCHED),
         len(leading), *map(leading.count, _WATCHED),
-        float(entropy.mean()), float(rows.max(-1).mean()))
+        float(entropy.mean()), float(rows.max(-1).mean()), rows.shape[-1])
   return found
 
 
@@ -62,9 +65,9 @@ def warning(counts: Mapping[str, Census],
             stop: stopping.Stop | None = None) -> str | None:
   """What is wrong with a search, in words, or None.
 
-  Half of the operations of a normal cell being skips is called a collapse;
-  so is any noise, and half of the edges of NAS-Bench-201 without a
-  convolution or pool.
+  Skips as more than half of the operations of a normal cell are called a
+  collapse; so is noise, and no operation or a skip on more than half of the
+  edges of NAS-Bench-201. While all weights are about equal, nothing is.
 
   Args:
     counts: see `census`.
@@ -77,7 +80,9 @@ def warning(counts: Mapping[str, Census],
   for kind, count in counts.items():
     name = 'cell' if kind == 'cell' else f'{kind} cell'
     idle = count.skips + (count.none if kind == 'cell' else 0)
-    if kind != 'reduce' and count.operations and 2 * idle >= count.operations:
+    if count.largest * count.candidates < _EQUAL:
+      continue  # What is derived is chance.
+    if kind != 'reduce' and 2 * idle > count.operations:
       found.append(
           f'{count.skips} of {count.operations} operations of the derived '
           f'{name} are skips' + (f' and {count.none} none'

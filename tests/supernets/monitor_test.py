@@ -36,6 +36,7 @@ def test_census_counts_derived_and_leading_operations():
   assert normal[:4] == (4, 2, 1, 0)
   assert normal[4:8] == (5, 2, 2, 0)
   assert normal.largest == pytest.approx(np.mean([.5, .8, .7, 1, 1]))
+  assert normal.candidates == 3
   assert found['reduce'].entropy == pytest.approx(np.log(3))
   assert monitor.census(weights, _CANDIDATES)['normal'].operations == 0
   cell = monitor.census({'cell': np.ones((6, 3))}, {'cell': [_NAMES] * 6},
@@ -44,12 +45,15 @@ def test_census_counts_derived_and_leading_operations():
 
 
 def test_a_collapse_is_said_in_words():
-  def warn(*normal, **kwargs):
-    uniform = {kind: np.ones((5, 3)) for kind in _CANDIDATES}
+  def warn(*normal, largest=.4, **kwargs):
+    rows = np.full((5, 3), (1 - largest) / 2)
+    rows[:, 0] = largest
     return monitor.warning(monitor.census(
-        uniform, _CANDIDATES, _genotype(*normal)), **kwargs)
+        {kind: rows for kind in _CANDIDATES}, _CANDIDATES,
+        _genotype(*normal)), **kwargs)
 
   assert warn('skip_connect', *['sep_conv_3x3'] * 3) is None
+  assert warn(*['skip_connect'] * 2, *['sep_conv_3x3'] * 2) is None
   assert warn(*['skip_connect'] * 3, 'sep_conv_3x3') == (
       'The search seems to collapse: 3 of 4 operations of the derived normal '
       'cell are skips.')
@@ -57,12 +61,14 @@ def test_a_collapse_is_said_in_words():
       'noise', *['sep_conv_3x3'] * 3)
   assert 'architecture of epoch 10' in warn(
       *['sep_conv_3x3'] * 4, stop=stopping.Stop(22, 10))
-  count = monitor.census(
-      {'cell': np.ones((6, 3))}, {'cell': [_NAMES] * 6},
-      ('skip_connect',) * 2 + ('none',) + ('nor_conv_3x3',) * 3)
-  assert monitor.warning(count) == (
-      'The search seems to collapse: 2 of 6 operations of the derived cell '
-      'are skips and 1 none.')
+  # At first weights are equal, and what is derived is chance.
+  assert warn(*['skip_connect'] * 4, largest=.34) is None
+  rows = {'cell': np.tile([.2, .6, .2], (6, 1))}
+  for none, said in ((2, 'The search seems to collapse: 2 of 6 operations of '
+                      'the derived cell are skips and 2 none.'), (1, None)):
+    assert monitor.warning(monitor.census(
+        rows, {'cell': [_NAMES] * 6}, ('skip_connect',) * 2 + (
+            'none',) * none + ('nor_conv_3x3',) * (4 - none))) == said
 
 
 def _product(loss):
