@@ -11,7 +11,8 @@ one GPU; random networks of both spaces have 5.86 and 6.77 %. Published is 2.89
       --data_dir=DIR --space=macro --scale=small
 
 Random search trains shared weights of its own for as many epochs, on uniformly
-drawn architectures, and chooses among as many in the same way.
+drawn architectures, and chooses among as many in the same way; what the
+controller learns from, it does not spend.
 
 Note: settings are those of the public code where it differs from the paper.
 How many architectures the final choice is among is not published for sure.
@@ -55,7 +56,7 @@ SMOKE = dict(
     dataset='digits', num_nodes=2, num_layers=4, recipe='enas_macro_search',
     epochs=30, batch_size=64, learning_rate=.2, features=24, num_cells=1,
     decay='used', controller_rounds=6, samples_per_round=5,
-    controller_learning_rate=.01, final_recipe='pnas_search', final_epochs=12,
+    controller_learning_rate=.02, final_recipe='pnas_search', final_epochs=12,
     final_batch_size=64, final_learning_rate=.1, final_features=12,
     final_num_cells=1)
 SMALL = dict(
