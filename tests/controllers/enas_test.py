@@ -75,40 +75,6 @@ def test_the_penalty_of_even_skips():
                             np.array([0, 1, 0, 2, 1, 1]))) < 1e-6
 
 
-def test_skips_are_drawn_from_both_logits_but_held_by_one():
-  policy = enas.macro(2, hidden_size=1, tanh_constant=None)
-  params = _zero(policy.controller)
-  # q = v tanh(W1 h_0 + W2 h_1) = .8 tanh(.5): the anchors by hand below.
-  params['lstm']['kernel'] = jnp.array([[0., 0, 0, 1], [0, 0, 0, 0]])
-  params['embeddings'] = params['embeddings'].at[3].set(40.)
-  params['previous'] = jnp.array([[0.]])
-  params['current'] = jnp.array([[1.]])
-  params['v'] = jnp.array([.8])
-  # Gates are half open. Layer 0 has operation 0, so c stays 0; layer 1 has
-  # operation 3: c = .5 tanh(40) = .5, h = .5 tanh(.5) = .2310586.
-  q = .8 * np.tanh(.2310586)
-  log_probs = [policy.controller.score(params, np.array([0, 3, bit])).log_probs
-               for bit in (0, 1)]
-  np.testing.assert_allclose(
-      [np.exp(x[2]) for x in log_probs],
-      [1 / (1 + np.exp(2 * q)), 1 / (1 + np.exp(-2 * q))], atol=1e-6)
-  s = 1 / (1 + np.exp(-q))
-  np.testing.assert_allclose(
-      policy.penalty(params, np.array([0, 3, 1])),
-      s * np.log(s / .4) + (1 - s) * np.log((1 - s) / .6), atol=1e-6)
-
-
-def test_the_next_layer_reads_the_anchors_it_skips_from():
-  policy = enas.macro(3, hidden_size=3)
-  params = helpers.scaled(policy.controller, 8.)
-  score = lambda genome: policy.controller.score(
-      params, np.array(genome)).log_probs
-  # Whether layer 1 skips from the stem changes what layer 2 is chosen by.
-  a, b = score([1, 2, 0, 3, 0, 1]), score([1, 2, 1, 3, 0, 1])
-  np.testing.assert_array_equal(a[:2], b[:2])
-  assert abs(a[3] - b[3]) > 1e-3
-
-
 def test_entropy_of_what_was_sampled_and_of_the_distribution():
   sampled, full = (enas.macro(3, hidden_size=2, entropy=entropy).controller
                    for entropy in enas.ENTROPIES)
@@ -120,6 +86,75 @@ def test_entropy_of_what_was_sampled_and_of_the_distribution():
                              atol=1e-6)
   np.testing.assert_allclose(found[1][np.array(ops)], np.log(6), atol=1e-6)
   np.testing.assert_allclose(found[1][np.array(skips)], np.log(2), atol=1e-6)
+
+
+def test_cells_step_by_step():
+  controller = enas.micro(3, hidden_size=5, temperature=3.)
+  p = jax.tree.map(np.asarray, helpers.scaled(controller))
+  genome = np.array([1, 0, 0, 4, 2, 3, 1, 1, 3, 2, 2, 0,
+                     0, 1, 1, 2, 1, 4, 2, 3, 3, 0, 0, 2])
+  found, state = [], (np.zeros(5), np.zeros(5))
+  for cell in range(2):
+    anchors, keys = [], []
+    for _ in range(2):
+      state = _step(p, state, p['start'])
+      anchors.append(np.zeros(5))
+      keys.append(state[0] @ p['previous'])
+    for node in range(3):
+      at = 12 * cell + 4 * node
+      x, log_probs = p['start'], {}
+      for side in range(2):
+        state = _step(p, state, x)
+        logits = [np.tanh(k + state[0] @ p['current']) @ p['v'] for k in keys]
+        index = genome[at + 2 * side]
+        log_probs[2 * side] = _log_softmax(1.1 * np.tanh(
+            np.array(logits) / 3))[index]
+        x = anchors[index]
+      for side in range(2):
+        state = _step(p, state, x)
+        logits = state[0] @ p['kernel'] + p['bias']
+        logits = .44 * np.tanh(logits / 3)
+        if cell == 0:
+          logits = logits + [.25, .25, -.25, -.25, -.25]
+        op = genome[at + 2 * side + 1]
+        log_probs[2 * side + 1] = _log_softmax(logits)[op]
+        x = p['embeddings'][op]
+      found += [log_probs[i] for i in range(4)]
+      state = _step(p, state, x)
+      anchors.append(state[0])
+      keys.append(state[0] @ p['previous'])
+  np.testing.assert_allclose(
+      controller.score(p, genome).log_probs, found, atol=2e-6)
+
+
+def test_layers_step_by_step():
+  policy = enas.macro(4, hidden_size=5, temperature=2.)
+  p = jax.tree.map(np.asarray, helpers.scaled(policy.controller))
+  code = ((3,), (0, 1), (5, 0, 1), (2, 1, 1, 0))
+  found, penalties, state = [], [], (np.zeros(5), np.zeros(5))
+  x, anchors = p['start'], []
+  for k, (op, *bits) in enumerate(code):
+    state = _step(p, state, x)
+    found.append(_log_softmax(
+        1.5 * np.tanh(state[0] @ p['kernel'] / 2))[op])
+    state = _step(p, state, p['embeddings'][op])
+    divergence = 0.
+    for h, bit in zip(anchors, bits, strict=True):
+      q = np.tanh(h @ p['previous'] + state[0] @ p['current']) @ p['v']
+      logits = 1.5 * np.tanh(np.array([-q, q]) / 2)
+      found.append(_log_softmax(logits)[bit])
+      s = 1 / (1 + np.exp(-logits))
+      divergence += np.sum(s * np.log(s / [.6, .4]))
+    x = p['start']
+    if k:
+      penalties.append(divergence)
+      x = np.array(bits) @ anchors / (1 + sum(bits))
+    anchors.append(state[0])
+  genome = np.array(sum(code, ()))
+  np.testing.assert_allclose(
+      policy.controller.score(p, genome).log_probs, found, atol=2e-6)
+  np.testing.assert_allclose(
+      policy.penalty(p, genome), np.mean(penalties), atol=2e-6)
 
 
 @pytest.mark.parametrize('name', ['macro', 'micro'])
@@ -146,3 +181,16 @@ def test_every_part_has_a_gradient(name):
 def test_bad_settings_are_refused(make, message):
   with pytest.raises(ValueError, match=message):
     make()
+
+
+def _step(params, state, x):
+  """The LSTM of the published code: gates i, f, o, g."""
+  h, c = state
+  i, f, o, g = np.split(np.concatenate([x, h]) @ params['lstm']['kernel'], 4)
+  sigmoid = lambda z: 1 / (1 + np.exp(-z))
+  c = sigmoid(i) * np.tanh(g) + sigmoid(f) * c
+  return sigmoid(o) * np.tanh(c), c
+
+
+def _log_softmax(logits):
+  return logits - np.log(np.sum(np.exp(logits)))
