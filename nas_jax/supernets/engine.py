@@ -20,6 +20,7 @@ from nas_jax import parallel
 from nas_jax.networks import blocks
 from nas_jax.networks import graph
 from nas_jax.training import classify
+from nas_jax.training import losses
 from nas_jax.training import optimizers
 from nas_jax.training import recipes
 from nas_jax.training import steps
@@ -148,7 +149,9 @@ def _whole(net, recipe, task, rows, num_devices, batch_statistics):
   objective = _prepared_objective(net, recipe, rows)
   shared = steps.shared_programs(recipe, task)
 
-  def gradient(state, images, labels, drop_key, key, *, weights, train):
+  def gradient(state, images, first, second, mixed, drop_key, key, *, weights,
+               train):
+    labels = losses.Labels(first, second, mixed)
     (loss, (accuracy, new)), grads = jax.value_and_grad(
         functools.partial(objective, train=train),
         (0, 2) if weights else 2, has_aux=True)(
@@ -160,15 +163,15 @@ def _whole(net, recipe, task, rows, num_devices, batch_statistics):
   def compiled(weights, train):
     fn = functools.partial(gradient, weights=weights, train=train)
     return parallel.pmap_batch(
-        fn, num_sharded=2, num_devices=num_devices) if several else (
+        fn, num_sharded=3, num_devices=num_devices) if several else (
             jax.jit(fn))
 
   def run(params, batch_stats, gates, images, labels, key, *, weights=True,
           train=True):
     variables = _of(net, params, batch_stats)
+    images, labels, *keys = shared.prepare(images, labels, key)
     grads, (loss, accuracy, new) = compiled(weights, train)(
-        (*variables.values(), dict(gates)),
-        *shared.prepare(images, labels, key))
+        (*variables.values(), dict(gates)), images, *labels, *keys)
     grads, of_gates = grads if weights else (None, grads)
     return Gradient(loss, accuracy, grads, of_gates, batch_stats | new)
 

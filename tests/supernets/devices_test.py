@@ -1,0 +1,97 @@
+"""One device and eight; how many there are is a matter of the process."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from nas_jax import parallel
+from nas_jax.supernets import darts
+from nas_jax.supernets import engine as engines
+from nas_jax.supernets import relax
+from nas_jax.training import optimizers
+from nas_jax.training import recipes
+from nas_jax.training import steps
+
+_ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+
+
+@pytest.fixture(scope='module')
+def differences():
+  """The largest difference to one device, by execution on eight."""
+  flags = '--xla_force_host_platform_device_count=8'
+  done = subprocess.run(
+      [sys.executable, '-m', 'tests.supernets.devices_test'], cwd=_ROOT,
+      text=True, capture_output=True, timeout=300,
+      env=os.environ | {'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'})
+  assert done.returncode == 0, done.stderr[-3000:]
+  return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize('execution', ['blocks', 'whole'])
+@pytest.mark.parametrize('what', [
+    'loss', 'params', 'gates', 'batch_stats', 'loss_after', 'logits'])
+def test_eight_devices_have_what_one_has(differences, execution, what):
+  assert differences[execution][what] < 1e-6
+
+
+def test_the_comparison_sees_another_batch(differences):
+  assert differences['other']['params'] > 1e-3
+  assert differences['other']['gates'] > 1e-3
+
+
+def _engine(num_devices, execution):
+  style = dataclasses.replace(
+      darts.STYLE, axis_name=parallel.BATCH_AXIS if num_devices > 1 else None)
+  operations = ('none', 'avg_pool_3x3', 'skip_connect', 'dil_conv_3x3')
+  net = darts.build(
+      darts.uniform(operations, 1), image_shape=(8, 8, 1), num_classes=3,
+      features=2, num_cells=1, style=style)
+  recipe = recipes.Recipe(
+      epochs=1, batch_size=16, eval_batch_size=16, learning_rate=.1,
+      crop_padding=1)
+  return engines.make(
+      net, recipe, steps.Task((8, 8, 1), (.5,), (.25,)), rows=darts.rows,
+      execution=execution, num_devices=num_devices)
+
+
+def _outcome(engine, seed):
+  """Of two gradients and the update between them."""
+  rng = np.random.default_rng(seed)
+  images = rng.integers(0, 256, (16, 8, 8, 1)).astype(np.uint8)
+  labels = rng.integers(0, 3, 16).astype(np.int32)
+  gates = relax.gates(relax.softmax({
+      kind: jnp.asarray(np.random.default_rng(1).normal(size=(2, 4)),
+                        jnp.float32) for kind in darts.KINDS}))
+  state = engine.init(jax.random.key(0))
+  first = engine.gradient(state.params, state.batch_stats, gates, images,
+                          labels, jax.random.key(3))
+  state = engine.update(state, first.params, first.batch_stats,
+                        optimizers.Pace(.1, 0., 0.))
+  second = engine.gradient(state.params, state.batch_stats, gates, images,
+                           labels, jax.random.key(4), weights=False)
+  logits = engine.logits(state.params, state.batch_stats, gates, images)
+  return first._asdict() | {'loss_after': second.loss, 'logits': logits}
+
+
+def _main():
+  alone = _outcome(_engine(1, 'blocks'), 0)
+  found = {execution: _outcome(_engine(8, execution), 0)
+           for execution in ('blocks', 'whole')}
+  found['other'] = _outcome(_engine(1, 'blocks'), 1)
+  print(json.dumps({name: {key: max(
+      float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in zip(
+          jax.tree.leaves(value), jax.tree.leaves(alone[key]), strict=True))
+                           for key, value in outcome.items()}
+                    for name, outcome in found.items()}))
+
+
+if __name__ == '__main__':
+  _main()
