@@ -34,7 +34,7 @@ def descend(
     log_every: int = 50,
     keep: int = 3,
     check_every: int = 1,
-    describe: Callable[[base.State], Record] | None = None,
+    describe: Callable[[base.State, Sequence[Record]], Record] | None = None,
     stop: Callable[[Sequence[Record]], bool] | None = None,
     on_log: Callable[[DescentState, Record], None] | None = None,
 ) -> tuple[DescentState, base.Genome | base.Genotype, list[Record]]:
@@ -59,7 +59,8 @@ def descend(
     keep: how many checkpoints to keep.
     check_every: steps between looks at the metrics, for which the device is
       waited for. All numbers of the state are looked at before it is written.
-    describe: what else a line says of the state of the search.
+    describe: what else a line says of the state of the search; given that and
+      the lines before.
     stop: whether the search ends early, from the lines so far; asked after
       each new one.
     on_log: called with the state and each new record.
@@ -120,7 +121,7 @@ def descend(
         now = time.perf_counter()
         new = [{'step': number, 'metrics': {
             k: journal.number(v) for k, v in metrics.items()},
-                **(describe(inner) if describe else {}),
+                **(describe(inner, records) if describe else {}),
                 'seconds': {'wall': now - since}}]
         since = now
         stopped = bool(stop and stop(records + new))

@@ -141,9 +141,12 @@ def test_lines_say_more_and_may_end_the_search(tmp_path):
   for _ in range(2):
     state, _, records = _descend(
         workdir=tmp_path, stop=stop,
-        describe=lambda state: {'best': jnp.argmax(state.logits, -1).tolist()})
+        describe=lambda state, records: {
+            'best': jnp.argmax(state.logits, -1).tolist(),
+            'before': len(records)})
     assert state.step == 10
     assert [r['best'] for r in records] == [[2, 0, 3]] * 2
+    assert [r['before'] for r in records] == [0, 1]
     assert records == jsonl.read(tmp_path / 'history.jsonl')
   assert asked == [1, 2, 2]
 

@@ -38,7 +38,7 @@ Array = jax.Array
 Alphas = dict[str, Array]  # <kind> float32[E, K], perhaps edges_<kind> [E]
 Values = Mapping[str, Array]  # float32[] each
 KNOBS = ('auxiliary_skip', 'skip_dropout', 'drop_path')
-ORDERS = ('first', 'second', 'exact', 'joint')
+ORDERS = ('first', 'second', 'exact', 'joint', 'none')
 _STEP_OF_DIFFERENCE = .01  # times 1 / norm of the direction
 
 
@@ -69,7 +69,7 @@ class Settings:
 
   Attributes:
     order: one of ORDERS; 'joint' updates the alphas with the weights, on the
-      training batch (SNAS).
+      training batch (SNAS); 'none' leaves them as they are.
     learning_rate: of Adam.
     beta1: its decay of the mean.
     beta2: its decay of the mean square.
@@ -144,7 +144,7 @@ def make(
   if settings.order in ('second', 'exact') and recipe.optimizer != 'sgd':
     raise ValueError(f'order is {settings.order!r}, whose inner step is one of '
                      f'SGD, but the optimizer is {recipe.optimizer!r}')
-  if settings.order != 'first' and pick is not None:
+  if settings.order in ('second', 'exact') and pick is not None:
     raise ValueError(f'order is {settings.order!r}, but sampled paths have '
                      'gradients of first order only')
   pick = pick or (lambda weights: engine)
@@ -193,7 +193,7 @@ def make(
     values = {k: np.float32(v) for k, v in relaxation.values(epoch).items()}
     names = ('train', 'validation', 'relax', 'again', 'perturb')
     keys = dict(zip(names, jax.random.split(key, len(names))))
-    searches = epoch >= settings.warmup_epochs
+    searches = (epoch >= settings.warmup_epochs and settings.order != 'none')
     joint = settings.order == 'joint'
     sums = state.sums if within else jnp.zeros_like(state.sums)
     if searches and not joint:
