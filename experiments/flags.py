@@ -125,6 +125,16 @@ def help_of(kind: type) -> dict[str, str]:
               vars(part).get('documented_by', part)))}
 
 
+def is_set(name: str) -> bool:
+  """Whether the command line turns a boolean flag on, before it is parsed."""
+  found = False
+  for argument in sys.argv[1:]:
+    word, _, value = argument.lstrip('-').partition('=')
+    if argument.startswith('-') and word in (name, f'no{name}'):
+      found = word == name and value.lower() in ('', 'true', 't', '1')
+  return found
+
+
 def ignore_interrupt() -> None:
   """For processes whose parent is interrupted with them and ends them."""
   signal.signal(signal.SIGINT, signal.SIG_IGN)

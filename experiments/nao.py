@@ -9,6 +9,9 @@ days. The predictor orders 78 to 80 % of pairs as the truth does.
   python -m experiments.nao --workdir=runs/cifar --dataset=cifar10 \
       --data_dir=DIR --scale=small
 
+With --shared_weights it is NAO-WS, which has flags of its own:
+experiments/nao_ws.py.
+
 Note: children, 600 random ones and up to 300 from the best 100 in each of
 three iterations, are those of the public code; the paper's own numbers (200
 seeds, 1,000 children) are recalled only. The rate of children falls along a
@@ -19,6 +22,7 @@ import dataclasses
 import pathlib
 
 from experiments import flags
+from experiments import nao_ws
 from nas_jax import base
 from nas_jax import checks
 from nas_jax import problem
@@ -65,6 +69,7 @@ class Settings(search_on_images.Settings):
   features: int | None = 32  # of the first stage of a child, F
   final_recipe: str = 'nao'  # of the result
   final_features: int | None = 128  # of the result; unset, 36
+  shared_weights: bool = False  # NAO-WS, whose flags --helpshort shows with it
   version: str = 'nao'  # of model and networks: nao, pytorch_v1, pytorch_v2
   num_nodes: int = 5  # of a cell
   num_initial: int = 600  # random architectures at first
@@ -76,6 +81,9 @@ class Settings(search_on_images.Settings):
   def __post_init__(self):
     super().__post_init__()
     checks.one_of('version', self.version, _VERSIONS)
+    if self.shared_weights:
+      raise ValueError('shared_weights is a search of its own: see '
+                       'experiments/nao_ws.py')
     checks.at_least(self, 1, 'num_nodes', 'num_initial', 'num_seeds',
                     'num_new', 'predictor_epochs')
     if self.num_initial >= self.num_children:
@@ -120,4 +128,7 @@ def strategy(space: base.Space, settings: Settings) -> base.Strategy:
 
 
 if __name__ == '__main__':
-  flags.run(main, Settings, SCALES)
+  if flags.is_set('shared_weights'):
+    flags.run(nao_ws.main, nao_ws.Settings, nao_ws.SCALES)
+  else:
+    flags.run(main, Settings, SCALES)

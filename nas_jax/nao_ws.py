@@ -22,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nas_jax import base
+from nas_jax import checkpoint
 from nas_jax import journal
 from nas_jax import records as jsonl
 from nas_jax.data import batches
@@ -216,6 +217,12 @@ def search(
   if workdir is not None:
     jsonl.rewrite(pathlib.Path(workdir) / 'history.jsonl', children)
   return Outcome(state, children, lines)
+
+
+def epochs_done(folder: str | os.PathLike) -> int:
+  """Those that a resumed search need not do again."""
+  return max(checkpoint.steps(pathlib.Path(folder) / 'checkpoints' / 'search'),
+             default=0)
 
 
 def _pool(space: base.Space, state: PoolState) -> list[base.Genotype]:
