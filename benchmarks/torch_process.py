@@ -48,7 +48,7 @@ class Process:
     self._process.stdin.flush()
     line = self._process.stdout.readline()
     if not line:
-      raise RuntimeError('the process of PyTorch has ended')
+      raise RuntimeError('the process that is timed has ended')
     return json.loads(line)
 
   def time(self, repeats: int) -> list[float]:
