@@ -15,7 +15,7 @@ import numpy.typing as npt
 from nas_jax import statistics
 from nas_jax import svg
 
-_WIDTH = 860
+WIDTH = 860
 
 
 def search_curve(
@@ -38,15 +38,15 @@ def search_curve(
   rewards = np.array([r['reward'] for r in history], float)
   others = np.array([r['reward'] for r in random_history], float)
   if not len(rewards):
-    return svg.svg(_WIDTH, 40, [
+    return svg.svg(WIDTH, 40, [
         svg.text(16, 24, 'No child has been evaluated yet.')])
   good, bad = _split(history)
   random_good, _ = _split(random_history)
   budget = min(len(rewards), len(others))
   xlim = (1, max(2, len(rewards)))
   ylim = _zoom(np.r_[rewards[good], others[random_good]])
-  box = (64, 54, _WIDTH - 76, 326)
-  sx, sy = _scale(*xlim, box[0] + 8, box[2]), _scale(*ylim, box[3], box[1])
+  box = (64, 54, WIDTH - 76, 326)
+  sx, sy = to_scale(*xlim, box[0] + 8, box[2]), to_scale(*ylim, box[3], box[1])
   dots, lines, ends = [], [], []
   legend = [('a', f'{label}, best so far'), ('adots', 'child')]
   for style, index, values in (
@@ -62,7 +62,7 @@ def search_curve(
     band = statistics.best_of_n_quantiles(others, budget)
     y = sy(np.maximum(band, ylim[0]))
     lines += [_area('band', x, y[:, 0], y[:, 2]),
-              svg.tag('path', cls='b', d=_line(x, y[:, 1]))]
+              svg.tag('path', cls='b', d=path_through(x, y[:, 1]))]
     ends.append((y[-1, 1], band[-1, 1], 'random'))
     legend += [('b', 'random search, median'), ('band', '10 % to 90 %'),
                ('bdots', 'random child')]
@@ -70,16 +70,17 @@ def search_curve(
     legend.append(('fail', f'failed ({len(bad)})'))
   best = statistics.best_so_far(rewards)
   x, y = sx(np.arange(1, len(best) + 1)), sy(np.maximum(best, ylim[0]))
-  lines.append(svg.tag('path', cls='a', d=_line(
+  lines.append(svg.tag('path', cls='a', d=path_through(
       np.repeat(x, 2)[1:], np.repeat(y, 2)[:-1])))
   ends.append((y[-1], best[-1], 'best'))
-  parts = _axes(box, xlim, ylim, (sx, sy), 'children', 'reward') + dots + lines
+  parts = [*draw_axes(box, xlim, ylim, (sx, sy), 'children', 'reward'), *dots,
+           *lines]
   last = -math.inf
   for height, value, name in sorted(ends):
     last = height = max(height, last + 28)
     parts += [svg.text(box[2] + 8, height, f'{value:.4f}', weight=600),
               svg.text(box[2] + 8, height + 12, name, cls='dim')]
-  return svg.svg(_WIDTH, 370, parts + _legend(box[0], legend),
+  return svg.svg(WIDTH, 370, parts + draw_legend(box[0], legend),
                  f'Best reward of {len(rewards)} children: {best[-1]:.6g}')
 
 
@@ -100,29 +101,30 @@ def training_curve(
            if n not in ('epoch', 'seconds', 'last_batch_accuracy')
            and any(len(_series(rs, n)[0]) for rs, _ in runs)]
   if not names:
-    return svg.svg(_WIDTH, 40, [
+    return svg.svg(WIDTH, 40, [
         svg.text(16, 24, 'No epoch has been trained yet.')])
-  parts = _legend(52, [(s, label if s == 'a' else 'random search')
+  parts = draw_legend(52, [(s, label if s == 'a' else 'random search')
                        for _, s in runs[::-1]])
   epochs = np.concatenate([_series(rs, n)[0] for rs, _ in runs for n in names])
   xlim = (epochs.min(), max(epochs.max(), epochs.min() + 1))
   per_row, height = min(3, len(names)), 200
   for i, name in enumerate(names):
-    left, top = i % per_row * _WIDTH / per_row, 62 + i // per_row * height
-    box = (left + 52, top, left + _WIDTH / per_row - 14, top + height - 72)
+    left, top = i % per_row * WIDTH / per_row, 62 + i // per_row * height
+    box = (left + 52, top, left + WIDTH / per_row - 14, top + height - 72)
     values = np.concatenate([_series(rs, name)[1] for rs, _ in runs])
     pad = 0.05 * (np.ptp(values) or abs(values[0]) or 1.0)
     ylim = (values.min() - pad, values.max() + pad)
-    sx, sy = _scale(*xlim, box[0] + 8, box[2]), _scale(*ylim, box[3], box[1])
-    parts += _axes(box, xlim, ylim, (sx, sy), 'epoch',
+    sx = to_scale(*xlim, box[0] + 8, box[2])
+    sy = to_scale(*ylim, box[3], box[1])
+    parts += draw_axes(box, xlim, ylim, (sx, sy), 'epoch',
                    name.replace('_', ' '))
     for records, style in runs:
       x, y = _series(records, name)
-      line = svg.tag('path', cls=style, d=_line(sx(x), sy(y)))
+      line = svg.tag('path', cls=style, d=path_through(sx(x), sy(y)))
       dot = svg.marks(style + 'dots', 'h0', sx(x), sy(y))
       parts.append(line if len(x) > 1 else dot)
   rows = -(-len(names) // per_row)
-  return svg.svg(_WIDTH, 42 + rows * height, parts, 'Training by epoch')
+  return svg.svg(WIDTH, 42 + rows * height, parts, 'Training by epoch')
 
 
 def reward_curve(curve: Mapping[str, Any]) -> str:
@@ -144,35 +146,35 @@ def reward_curve(curve: Mapping[str, Any]) -> str:
   pad = .05 * (high - low or abs(high) or 1.)
   last = max(rounds[-1], rounds[0] + 1)
   xlim, ylim = (rounds[0], last), (low - pad, high + pad)
-  box = (64, 72, _WIDTH - 24, 350)
-  sx, sy = _scale(*xlim, box[0], box[2]), _scale(*ylim, box[3], box[1])
-  parts = _axes(box, xlim, ylim, (sx, sy), 'round', 'mean reward')
+  box = (64, 72, WIDTH - 24, 350)
+  sx, sy = to_scale(*xlim, box[0], box[2]), to_scale(*ylim, box[3], box[1])
+  parts = draw_axes(box, xlim, ylim, (sx, sy), 'round', 'mean reward')
   legend = [('a', curve['label']), ('aband', 'least to greatest seed')]
   below = []  # A second line of the legend.
 
   parts.append(_area('aband', sx(rounds), sy(curve['low']), sy(curve['high'])))
   if 'random' in curve:
     legend.append(('s2', 'random search'))
-    parts.append(svg.tag('path', cls='s2', d=_line(
+    parts.append(svg.tag('path', cls='s2', d=path_through(
         sx(rounds), sy(curve['random']))))
   if 'bound' in curve:
     legend.append(('fail', f'bound {curve["bound"]:.3f}'))
-    parts.append(svg.tag('path', cls='fail', d=_line(
+    parts.append(svg.tag('path', cls='fail', d=path_through(
         np.array(box[::2]), sy([curve['bound']] * 2))))
   if reference:
     below += [('b', f'{reference["label"]}, mean'),
               ('band', 'its least to greatest seed')]
     parts += [_area('band', sx(reference['rounds']), sy(reference['low']),
                     sy(reference['high'])),
-              svg.tag('path', cls='b', d=_line(
+              svg.tag('path', cls='b', d=path_through(
                   sx(reference['rounds']), sy(reference['mean'])))]
-  parts.append(svg.tag('path', cls='a', d=_line(sx(rounds), sy(mean))))
+  parts.append(svg.tag('path', cls='a', d=path_through(sx(rounds), sy(mean))))
   if published:
     below.append(('bdots', published['label']))
     parts.append(svg.marks('bdots', 'h0', sx(published['rounds']),
                            sy(published['mean'])))
   return svg.svg(
-      _WIDTH, 394, parts + _legend(box[0], legend) + _legend(
+      WIDTH, 394, parts + draw_legend(box[0], legend) + draw_legend(
           box[0], below, 36), f'Mean reward, {mean[-1]:.6g} at the end')
 
 
@@ -194,9 +196,9 @@ def panels(
     xlabel: what x is.
     ylabel: what the bands are.
   """
-  parts = _legend(52, [
+  parts = draw_legend(52, [
       ('a', labels[0]), ('b', labels[1]), ('aband', ''), ('band', ylabel)])
-  half, height = _WIDTH / 2, 230
+  half, height = WIDTH / 2, 230
   for i, panel in enumerate(found):
     curves = np.asarray(panel.curves, float)
     left, top = i % 2 * half, 62 + i // 2 * height
@@ -204,14 +206,14 @@ def panels(
     xlim = (1, max(2, curves.shape[-1]))
     pad = .05 * (np.ptp(curves) or 1.)
     ylim = (curves.min() - pad, curves.max() + pad)
-    sx, sy = _scale(*xlim, box[0], box[2]), _scale(*ylim, box[3], box[1])
+    sx, sy = to_scale(*xlim, box[0], box[2]), to_scale(*ylim, box[3], box[1])
     x = sx(np.arange(1, curves.shape[-1] + 1))
-    parts += _axes(box, xlim, ylim, (sx, sy), xlabel, panel.title)
+    parts += draw_axes(box, xlim, ylim, (sx, sy), xlabel, panel.title)
     for (mean, low, high), line, band in zip(
         curves, ('a', 'b'), ('aband', 'band')):
       parts += [_area(band, x, sy(low), sy(high)),
-                svg.tag('path', cls=line, d=_line(x, sy(mean)))]
-  return svg.svg(_WIDTH, 50 + -(-len(found) // 2) * height, parts,
+                svg.tag('path', cls=line, d=path_through(x, sy(mean)))]
+  return svg.svg(WIDTH, 50 + -(-len(found) // 2) * height, parts,
                  f'{labels[0]} and {labels[1]} against the {xlabel}')
 
 
@@ -248,8 +250,8 @@ def fans(found: Sequence[Fan], xlabel: str, ylabel: str, note: str) -> str:
   pad = .05 * (np.ptp(late) or abs(late[0]) or 1.)
   ylim = (late.min() - pad, values.max() + pad)
   rows = -(-len(found) // 4)
-  box = (64, 40 + 22 * rows, _WIDTH - 24, 340 + 22 * rows)
-  sx, sy = _scale(*xlim, box[0], box[2]), _scale(*ylim, box[3], box[1])
+  box = (64, 40 + 22 * rows, WIDTH - 24, 340 + 22 * rows)
+  sx, sy = to_scale(*xlim, box[0], box[2]), to_scale(*ylim, box[3], box[1])
   bands, lines, legend = [], [], []
   for i, fan in enumerate(found):
     color = i % _NUM_COLORS
@@ -258,12 +260,13 @@ def fans(found: Sequence[Fan], xlabel: str, ylabel: str, note: str) -> str:
     style = f'c{color}' + ' later' * (i >= _NUM_COLORS)
     bands.append(_area(f'band{color} thin', x, steps(fan.low),
                        steps(fan.high)))
-    lines.append(svg.tag('path', cls=style, d=_line(x, steps(fan.middle))))
-    place = box[0] + i % 4 * (_WIDTH - 80) / 4, 14 + i // 4 * 22
+    lines.append(svg.tag(
+        'path', cls=style, d=path_through(x, steps(fan.middle))))
+    place = box[0] + i % 4 * (WIDTH - 80) / 4, 14 + i // 4 * 22
     legend += [svg.marks(style, 'h22', [place[0]], place[1]),
                svg.text(place[0] + 28, place[1] + 4, fan.name)]
-  return svg.svg(_WIDTH, box[3] + 44, [
-      *legend, *_axes(box, xlim, ylim, (sx, sy), xlabel,
+  return svg.svg(WIDTH, box[3] + 44, [
+      *legend, *draw_axes(box, xlim, ylim, (sx, sy), xlabel,
                       f'{ylabel} ({note})', whole=xlim[1] > 20),
       *bands, *lines], f'{ylabel} against {xlabel}')
 
@@ -305,16 +308,16 @@ def _dots(x, y, groups: Mapping[str, np.ndarray], xlabel, ylabel, legend=()
           ) -> str:
   """Dots in the style of the group that they are in."""
   x, y = np.asarray(x, float), np.asarray(y, float)
-  box = (64, 40, _WIDTH - 24, 330)
+  box = (64, 40, WIDTH - 24, 330)
   limits = []
   for values in (x, y):
     pad = .05 * (np.ptp(values) or abs(values[0]) or 1.)
     limits.append((values.min() - pad, values.max() + pad))
-  sx = _scale(*limits[0], box[0], box[2])
-  sy = _scale(*limits[1], box[3], box[1])
-  return svg.svg(_WIDTH, 374, [
-      *_legend(box[2] - 150, legend),
-      *_axes(box, *limits, (sx, sy), xlabel, ylabel, whole=False),
+  sx = to_scale(*limits[0], box[0], box[2])
+  sy = to_scale(*limits[1], box[3], box[1])
+  return svg.svg(WIDTH, 374, [
+      *draw_legend(box[2] - 150, legend),
+      *draw_axes(box, *limits, (sx, sy), xlabel, ylabel, whole=False),
       *(svg.marks(style, 'h0', sx(x[chosen]), sy(y[chosen]))
         for style, chosen in groups.items())], f'{ylabel} against {xlabel}')
 
@@ -343,11 +346,13 @@ def _series(records, name) -> tuple[np.ndarray, np.ndarray]:
   return tuple(np.array(pairs, float).reshape(-1, 2).T)
 
 
-def _scale(low, high, start, stop):
+def to_scale(low, high, start, stop):
+  """From values to places: low at start, high at stop."""
   return lambda v: start + (np.asarray(v) - low) / (high - low) * (stop - start)
 
 
-def _axes(box, xlim, ylim, scales, xlabel, ylabel, whole=True) -> list[str]:
+def draw_axes(box, xlim, ylim, scales, xlabel, ylabel, whole=True) -> list[str]:
+  """Grid, ticks and labels of a box (left, top, right, bottom)."""
   left, top, right, bottom = box
   parts = [svg.text((left + right) / 2, bottom + 36, xlabel, 'middle', 'dim'),
            svg.text(left, top - 10, ylabel, weight=600)]
@@ -371,7 +376,8 @@ def _ticks(low, high, count, whole=False) -> list[tuple[float, str]]:
   return [(i * step, f'{i * step:.{digits}f}') for i in range(first, last + 1)]
 
 
-def _legend(x, entries, y=14) -> list[str]:
+def draw_legend(x, entries, y=14) -> list[str]:
+  """Of (style, text) beside each other."""
   parts = []
   for style, text in entries:
     shape = ('m0,-6h22v12h-22z' if 'band' in style else
@@ -384,10 +390,11 @@ def _legend(x, entries, y=14) -> list[str]:
 
 def _area(cls, x, low, high) -> str:
   """What is between two curves."""
-  return svg.tag('path', cls=cls, d=_line(
+  return svg.tag('path', cls=cls, d=path_through(
       np.r_[x, x[::-1]], np.r_[low, high[::-1]]) + 'z')
 
 
-def _line(x, y) -> str:
+def path_through(x, y) -> str:
+  """The data of a path through points."""
   points = map('{:.1f},{:.1f}'.format, x, y)
   return 'M' + 'L'.join(point for point, _ in itertools.groupby(points))

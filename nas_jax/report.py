@@ -16,6 +16,7 @@ from nas_jax import plot
 from nas_jax import plot_cells
 from nas_jax import progress
 from nas_jax import records
+from nas_jax import report_searches
 from nas_jax import statistics
 
 _ALWAYS = ('validation_accuracy', 'test_accuracy')
@@ -67,6 +68,7 @@ def write(workdir: str | os.PathLike) -> pathlib.Path:
       f'<h1>{pages.escape(title)}</h1><p class="dim">'
       f'{pages.escape(f"seed {seed}, scale {scale}")}</p>',
       _results(name, summary, mine),
+      *report_searches.section(folder, summary),
       *shown(mine['history'], '<h2>Search</h2>', pages.figure(
           plot.search_curve(mine['history'], other['history'], name),
           'Every child by its reward. The band is what random search finds '
@@ -317,7 +319,8 @@ def _appendix(config, summary) -> str:
   versions = (summary.get('versions') or {}) | (config.get('versions') or {})
   rest = {k: v for k, v in summary.items() if k not in (
       'experiment', 'dataset', 'seed', 'scale', 'result', 'random_search',
-      'knn', 'search', 'cost', 'hardware', 'versions', 'curve')}
+      'knn', 'search', 'cost', 'hardware', 'versions', 'curve', 'method',
+      'searches')}
   more = [('Other numbers', rest, False), ('Versions', versions, True),
           ('Flags', config.get('flags') or {}, True)]
   parts += [f'<details><summary>{name}</summary>{_pairs(values, exact)}'

@@ -20,7 +20,7 @@ _LAYERS = {
     'trained': 4, 'finals': 4, 'networks_on_images': 4,
     'evaluation': 4, 'report': 4, 'plot': 4,
     'plot_architecture': 4, 'plot_cells': 4, 'plot_graph': 4,
-    'plot_network': 4, 'export': 4,
+    'plot_network': 4, 'plot_weights': 4, 'report_searches': 4, 'export': 4,
     'evaluators': 5,
     'comparison': 6, 'on_tables': 6, 'large_scale': 6, 'autodl_demo': 6,
     'problem': 6, 'cells_on_images': 6, 'search_on_images': 6,
