@@ -55,7 +55,7 @@ from nas_jax.training import classify
 from nas_jax.training import recipes
 
 SMOKE = dict(
-    dataset='digits', epochs=10, batch_size=128, num_ghosts=4, num_cells=2,
+    dataset='digits', epochs=20, batch_size=128, num_ghosts=4, num_cells=2,
     features=8, num_children=40, children_per_round=20, random_epochs=5,
     num_finalists=2, final_recipe='one_shot', final_epochs=10,
     final_batch_size=64, final_features=8, final_num_cells=2)
@@ -117,6 +117,7 @@ def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
       statistics=settings.statistics, same_batch=settings.sampling == 'fair')
   check_batch(settings, problem.child_recipe)
   strategy = strategy_of(family, settings)
+  strategy.init(jax.random.key(settings.seed))  # Fails if none is small enough.
   if done := workflow.begin(folder, settings, experiment='one_shot'):
     return done
   state, seconds = train_weights(
@@ -125,8 +126,9 @@ def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
       folder, strategy, evaluator_of(family, weights, state, problem,
                                      settings),
       family.space, settings, 'one-shot search')
+  # Others than those that were scored first.
   alone = dataclasses.replace(
-      settings, children_per_round=1,
+      settings, children_per_round=1, seed=settings.seed + 1,
       num_children=num_random(problem.child_recipe, settings, passes))
   random = workflow.search_children(
       folder / 'random_search', random_search.random_search(family.space),

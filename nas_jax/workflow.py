@@ -346,8 +346,9 @@ def _cost(histories, results, more=()):
   """Seconds; a child that both searches met is counted for the first."""
   cost, met = {}, set()
   for name, history in histories.items():
-    new = {str(r['genotype']): r['seconds'] for r in history
-           if str(r['genotype']) not in met}
+    # The parts say how it was scored, trained or with shared weights.
+    new = {(str(r['genotype']), *r['seconds']): r['seconds'] for r in history
+           if (str(r['genotype']), *r['seconds']) not in met}
     met |= set(new)
     spent = {part: sum(seconds.get(part, 0.) for seconds in new.values())
              for part in dict.fromkeys(p for s in new.values() for p in s)}
