@@ -23,7 +23,7 @@ from nas_jax.networks import separable
 Array = jax.Array
 Value = graph.Value
 
-NORM, RELU = 'norm', 'relu'
+NORM, RELU, RELU6 = 'norm', 'relu', 'relu6'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -258,6 +258,8 @@ class Chain(nn.Module):
         return ops.norm(style, x, train)
       case 'relu':
         return nn.relu(x)
+      case 'relu6':
+        return nn.relu6(x)
       case Conv(features, size, stride, groups, padding):
         return ops.conv(style, x, features, (size, size), stride,
                         padding=padding, groups=groups)

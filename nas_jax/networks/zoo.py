@@ -23,6 +23,7 @@ from nas_jax.networks import one_shot
 from nas_jax.networks import pyramidnets
 from nas_jax.networks import resnets
 from nas_jax.networks import shake_shake
+from nas_jax.networks import single_path
 from nas_jax.networks import tokens
 from nas_jax.spaces import presets
 
@@ -61,7 +62,8 @@ FAMILIES: dict[str, Family] = dict(
     one_shot=Family(one_shot.build, one_shot.DEFAULTS),
     **{name: Family(*pair)
        for module in (resnets, densenets, pyramidnets, shake_shake,
-                      imagenet_baselines, bench101, bench201, bench_macro)
+                      imagenet_baselines, single_path, bench101, bench201,
+                      bench_macro)
        for name, pair in module.FAMILIES.items()},
 )
 

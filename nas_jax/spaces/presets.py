@@ -12,6 +12,7 @@ from nas_jax.spaces import presets_darts
 from nas_jax.spaces import presets_human
 from nas_jax.spaces import presets_nasnet
 from nas_jax.spaces import presets_rl
+from nas_jax.spaces import presets_single_path
 
 Preset = preset.Preset
 
@@ -20,6 +21,7 @@ PRESETS: dict[str, Preset] = {
     **presets_nasnet.PRESETS,
     **presets_rl.PRESETS,
     **presets_human.PRESETS,
+    **presets_single_path.PRESETS,
     **presets_bench.PRESETS,
 }
 

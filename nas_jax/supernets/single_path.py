@@ -3,9 +3,11 @@
 They are spaces whose networks networks/zoo.py builds, for SPOS and FairNAS.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import re
 from typing import Any
+
+import numpy as np
 
 from nas_jax import base
 from nas_jax.networks import graph
@@ -14,6 +16,7 @@ from nas_jax.spaces import discrete
 from nas_jax.spaces import nasbench201
 from nas_jax.spaces import nasbench_macro
 from nas_jax.spaces import presets
+from nas_jax.spaces import presets_single_path
 from nas_jax.supernets import shared
 
 _LAYER = re.compile(r'stage(\d+)_block(\d+)')
@@ -27,17 +30,11 @@ def macro(**sizes: Any) -> shared.Family:
 
   Reference: Su et al., arXiv 2103.11922.
   """
-  layers = sum(nasbench_macro.STAGES)
-  first = [sum(nasbench_macro.STAGES[:s])
-           for s in range(len(nasbench_macro.STAGES))]
-
-  def choice(genotype, name):
-    # The stem counts as the first stage.
-    found = _LAYER.match(name)
-    return found and genotype[first[int(found[1]) - 1] + int(found[2])]
-
-  space = discrete.space([range(len(nasbench_macro.OPERATIONS))] * layers)
-  return _family('nasbench_macro', space, choice, sizes)
+  space = discrete.space(
+      [range(len(nasbench_macro.OPERATIONS))] * sum(nasbench_macro.STAGES))
+  # The stem counts as the first stage.
+  return _family('nasbench_macro', space,
+                 _by_layer(nasbench_macro.STAGES, 1), sizes)
 
 
 def bench201(**sizes: Any) -> shared.Family:
@@ -52,12 +49,64 @@ def bench201(**sizes: Any) -> shared.Family:
   return _family('nasbench201', space, lambda *_: None, sizes)
 
 
+def spos(**sizes: Any) -> shared.Family:
+  """Single Path One-Shot for ImageNet: 20 blocks, each one of four.
+
+  Norms of the shared network have neither scale nor bias, as in the published
+  code.
+
+  Args:
+    **sizes: of `zoo.build`.
+
+  Reference: Guo et al., arXiv 1904.00420.
+  """
+  blocks = [size for _, size in presets_single_path.SPOS_STAGES]
+  space = discrete.space([presets_single_path.SPOS_CHOICES] * sum(blocks))
+  return _family('spos', space, _by_layer(blocks, 0), sizes | dict(
+      network='imagenet', affine=False))
+
+
+def fairnas(**sizes: Any) -> shared.Family:
+  """FairNAS for ImageNet: 19 layers, each one of six.
+
+  Args:
+    **sizes: of `zoo.build`.
+
+  Reference: Chu et al., arXiv 1907.01845.
+  """
+  layers = [size for _, size, _ in presets_single_path.FAIRNAS_STAGES]
+  space = discrete.space([presets_single_path.FAIRNAS_CHOICES] * sum(layers))
+  return _family('fairnas', space, _by_layer(layers, 0),
+                 sizes | dict(network='imagenet'))
+
+
+# Those for small images.
 FAMILIES: Mapping[str, Callable[..., shared.Family]] = dict(
     nasbench_macro=macro, nasbench201=bench201)
 
 
+def _by_layer(layers: Sequence[int], first: int
+              ) -> Callable[[base.Genotype, str], str | None]:
+  """The choice of the layer that a node's name speaks of, as a word.
+
+  Args:
+    layers: how many each stage has.
+    first: the number of the first stage.
+  """
+  starts = np.cumsum([0, *layers])
+
+  def choice(genotype, name):
+    found = _LAYER.match(name)
+    if not found:
+      return None
+    chosen = genotype[starts[int(found[1]) - first] + int(found[2])]
+    return '_'.join(map(str, np.atleast_1d(chosen)))
+
+  return choice
+
+
 def _family(name: str, space: base.Space,
-            choice: Callable[[base.Genotype, str], int | None],
+            choice: Callable[[base.Genotype, str], str | None],
             sizes: dict[str, Any]) -> shared.Family:
   """The family of a zoo's networks.
 

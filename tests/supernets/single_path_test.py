@@ -6,6 +6,7 @@ from nas_jax.networks import graph
 from nas_jax.networks import image
 from nas_jax.networks import ops
 from nas_jax.spaces import discrete
+from nas_jax.spaces import presets
 from nas_jax.supernets import sampling
 from nas_jax.supernets import shared
 from nas_jax.supernets import single_path
@@ -40,6 +41,23 @@ def test_the_choice_of_a_layer_is_part_of_the_name():
       'stage1_block1_sum_choice1', 'stage2_block0_choice2',
       'stage3_block0_choice1', 'stage3_block2_branch_choice2',
       'stage3_block2_sum_choice2', 'tail', 'classifier']
+
+
+def test_sizes_of_the_shared_network_of_spos():
+  """Norms without scale and bias; two statistics for each channel."""
+  shapes = graph.shapes(single_path.spos().full)
+  count = lambda tree: sum(x.size for x in jax.tree.leaves(tree))
+  assert count(shapes.params) == 8_388_176
+  assert count(shapes.batch_stats) == 101_472
+
+
+def test_layers_of_fairnas_are_one_of_six():
+  family = single_path.fairnas()
+  assert discrete.sizes_of(family.space.choices) == (6,) * 19
+  published = presets.load('FairNAS-A').genotype
+  names = {node.name for node in family.build(published).nodes}
+  assert 'stage0_block0_choice3_7' in names
+  assert names <= {node.name for node in family.full.nodes}
 
 
 def _two_layers(genotype):
