@@ -279,6 +279,14 @@ RECIPES: Mapping[str, Recipe] = {
     'one_shot': Recipe(
         epochs=225, batch_size=1024, learning_rate=.1, nesterov=True,
         weight_decay=1e-4, decay_in_loss=True, clip_norm=None),
+    # Guo et al., arXiv 1904.00420, public code: 300,000 steps; the shared
+    # weights take half of them. Note: pixels are neither centred nor scaled
+    # there.
+    'spos_imagenet': Recipe(
+        epochs=240, batch_size=1024, learning_rate=.5, schedule='linear',
+        weight_decay=4e-5, decayed='weights', clip_norm=None,
+        label_smoothing=.1, crop_padding=0, resized_crop=.08,
+        colour_jitter=.4),
     # Ying et al., arXiv 1902.09635.
     'nasbench101': Recipe(
         epochs=108, batch_size=256, optimizer='rmsprop', learning_rate=.2,
@@ -353,6 +361,7 @@ OF_FAMILY: Mapping[tuple[str, str], str] = {
        for family in ('nasbench201', 'nats_size')
        for network in ('cifar', 'imagenet16')},
     ('nasbench_macro', 'cifar'): 'nasbench_macro',
+    ('spos', 'imagenet'): 'spos_imagenet',
 }
 
 
