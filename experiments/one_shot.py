@@ -7,6 +7,10 @@ it: 95.5 +- 0.1 % with 2.7M parameters (F = 32), 95.9 +- 0.2 % with 10.4M
 Guo et al., arXiv 1904.00420 (SPOS): --sampling=spos --search=evolution.
 Chu et al., arXiv 1907.01845 (FairNAS): --sampling=fair, in a space with as
 many choices at every position: --space=nasbench_macro or nasbench201.
+Li, Talwalkar, arXiv 1902.07638 (random search with weight sharing):
+--space=darts --sampling=spos --recipe=darts_search --epochs=150 --features=24
+--num_children=1000. They score on ten batches, and the ten best on all
+validation images; here all are scored on these.
 
   python -m experiments.one_shot --workdir=runs/one_shot
   python -m experiments.one_shot --workdir=runs/fair --space=nasbench_macro \
@@ -48,6 +52,7 @@ from nas_jax.spaces import one_shot as spaces
 from nas_jax.strategies import random_search
 from nas_jax.strategies import spos
 from nas_jax.supernets import one_shot
+from nas_jax.supernets import rsws
 from nas_jax.supernets import sampling
 from nas_jax.supernets import shared
 from nas_jax.supernets import single_path
@@ -67,7 +72,8 @@ SMALL = dict(
 # The defaults of the settings are those of the paper.
 PAPER = dict(dataset='cifar10')
 SCALES = dict(smoke=SMOKE, small=SMALL, paper=PAPER)
-FAMILIES = dict(one_shot=one_shot.family, **single_path.FAMILIES)
+FAMILIES = dict(one_shot=one_shot.family, darts=rsws.family,
+                **single_path.FAMILIES)
 SAMPLINGS = ('path_dropout', 'spos', 'fair')
 SEARCHES = ('random', 'evolution')
 
@@ -82,7 +88,7 @@ class Settings(search_on_images.Settings):
   features: int | None = 32  # of the shared network
   num_cells: int | None = 8  # of it; nasbench_macro: its own
   final_recipe: str = 'cutout'  # of the result
-  space: str = 'one_shot'  # one_shot, nasbench_macro or nasbench201
+  space: str = 'one_shot'  # one_shot, darts, nasbench_macro or nasbench201
   sampling: str = 'path_dropout'  # of what a step trains; or spos, or fair
   search: str = 'random'  # or evolution, that of SPOS
   drop_rate: float = 0.05  # of all paths into an operation, at the end, r
@@ -103,7 +109,7 @@ class Settings(search_on_images.Settings):
     if self.sampling == 'path_dropout' and self.space != 'one_shot':
       raise ValueError(
           'sampling is path_dropout, but in the space '
-          f'{self.space} every layer is one path: choose spos or fair')
+          f'{self.space} it has no meaning: choose spos or fair')
 
 
 def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:

@@ -112,6 +112,17 @@ def test_evolution_and_random_search_meet_the_limit():
       assert graph.num_params(net) <= 400
 
 
+@pytest.mark.parametrize('name', one_shot.FAMILIES)
+def test_what_is_scored_can_be_trained_alone(name):
+  """By the network of the same size, with norms that may be affine."""
+  family, problem = one_shot.make(_settings(space=name, sampling='spos'))
+  assert problem.family == name
+  genotype = family.space.genotype(family.space.sample(jax.random.key(3)))
+  shared, alone = family.build(genotype), problem.child(genotype)
+  assert graph.num_params(shared) <= graph.num_params(alone) < 1.5 * (
+      graph.num_params(shared))
+
+
 def test_flags_have_help_and_scales_fit():
   fields = {field.name for field in dataclasses.fields(one_shot.Settings)}
   assert fields == set(flags.help_of(one_shot.Settings))
@@ -123,8 +134,8 @@ def test_flags_have_help_and_scales_fit():
 @pytest.mark.parametrize('options, message', [
     (dict(space='nas'), "space is 'nas', expected one of one_shot, "),
     (dict(sampling='all'), "sampling is 'all', expected one of path_dropout, "),
-    (dict(space='nasbench201'), 'in the space nasbench201 every layer is one '
-     'path: choose spos or fair'),
+    (dict(space='nasbench201'), 'in the space nasbench201 it has no meaning: '
+     'choose spos or fair'),
     (dict(num_ghosts=0), 'num_ghosts is 0, expected at least 1'),
 ])
 def test_bad_settings(options, message):
