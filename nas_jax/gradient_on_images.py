@@ -140,6 +140,8 @@ def plan_of(settings: Settings, data: image_data.ImageData, number: int
   spec = spec_of(settings)
   eigenvalue = settings.eigenvalue or (
       'full' if method.stop in ('eigenvalue', 'adapt') else 'off')
+  if method.samples:  # The Hessian is of weights that are mixed.
+    eigenvalue = 'off'
   return supernet_search.Plan(
       method, methods.Context(
           recipe.epochs, alphas.warmup_epochs, settings.threshold, drop_path,

@@ -111,13 +111,18 @@ def build(plan: Plan) -> Network:
       module.build, plan.spec, image_shape=plan.data.train.images.shape[1:],
       num_classes=plan.data.num_classes, features=plan.features,
       num_cells=plan.num_cells, remat=plan.remat, style=style)
-  make = functools.partial(
-      engines.make, recipe=plan.recipe,
+  common = dict(
+      recipe=plan.recipe,
       task=classify.task_of(plan.data, plan.recipe.standardise),
-      rows=module.rows, execution=plan.execution, num_devices=plan.num_devices)
+      rows=module.rows, num_devices=plan.num_devices)
+  engine = engines.make(net(), execution=plan.execution, **common)
+  pick = None
+  if plan.method.samples and engines.in_blocks(plan.execution):
+    pick = engines.one_path(
+        engine, lambda chosen: net(chosen=chosen), **common)
   return Network(
       plan.spec, {kind: getattr(plan.spec, kind) for kind in module.KINDS},
-      make(net()), _picker(net, make) if plan.method.samples else None)
+      engine, pick)
 
 
 def descend(
@@ -339,12 +344,3 @@ def _stops(plan, candidates, records) -> bool:
 def _gates(spec: Spec) -> dict[str, tuple[int, ...]]:
   module = bench201 if isinstance(spec, bench201.Spec) else darts
   return module.gate_shapes(spec)
-
-
-def _picker(net, make) -> Callable[[relax.Alphas], engines.Engine]:
-  """Weights of candidates -> the engine of those that were sampled."""
-  def pick(weights):
-    chosen = jax.device_get(relax.chosen(weights))
-    return make(net(chosen={k: tuple(v.tolist()) for k, v in chosen.items()}))
-
-  return pick

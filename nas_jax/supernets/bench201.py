@@ -40,6 +40,7 @@ class Spec:
     auxiliary_skip: of DARTS-.
     skip_dropout: of P-DARTS.
     drop_path: of R-DARTS.
+    sampled: of GDAS.
     batch_statistics: of the cells.
 
   Raises:
@@ -51,6 +52,7 @@ class Spec:
   auxiliary_skip: bool = False
   skip_dropout: bool = False
   drop_path: bool = False
+  sampled: bool = False
   batch_statistics: bool = True
 
   def __post_init__(self):
@@ -112,7 +114,8 @@ def build(
   edge = dict(
       table='nasbench201', partial=spec.partial,
       auxiliary_skip=spec.auxiliary_skip, skip_dropout=spec.skip_dropout,
-      drop_path=spec.drop_path, batch_statistics=spec.batch_statistics)
+      drop_path=spec.drop_path, sampled=spec.sampled,
+      batch_statistics=spec.batch_statistics)
   builder = graph.Builder(image_shape, style)
   gates = [
       builder.gate(f'cell_{e}', (len(names) + mixed.NUM_EXTRA,))

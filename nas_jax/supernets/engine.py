@@ -97,8 +97,7 @@ def make(
   if recipe.batch_size % num_devices:
     raise ValueError(f'batch_size {recipe.batch_size} does not split over '
                      f'{num_devices} devices')
-  if execution == 'auto':
-    execution = 'blocks' if jax.default_backend() == 'cpu' else 'whole'
+  execution = 'blocks' if in_blocks(execution) else 'whole'
   begin = time.perf_counter()
   run = _whole if execution == 'whole' else _blockwise
   gradient, predict = run(
@@ -114,6 +113,12 @@ def make(
       net, functools.partial(steps.start, net, recipe), gradient,
       functools.partial(_update, recipe, execution == 'whole'), logits,
       _objective(net, recipe, task, rows), seconds)
+
+
+def in_blocks(execution: str) -> bool:
+  """Whether this execution runs node by node here."""
+  return execution == 'blocks' or (
+      execution == 'auto' and jax.default_backend() == 'cpu')
 
 
 def _objective(net, recipe, task, rows):

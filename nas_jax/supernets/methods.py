@@ -218,7 +218,7 @@ METHODS: Mapping[str, Method] = dict(
     gdas=Method(
         'GDAS, arXiv 1910.04465', 'gdas_search', relaxation=gumbel,
         derive=lambda alphas, candidates, context: derive.gdas(
-            alphas, candidates), samples=True),
+            alphas, candidates), spec=dict(sampled=True), samples=True),
     snas=Method(
         'SNAS, arXiv 1812.09926', 'snas_search',
         bilevel.Settings(
