@@ -5,11 +5,9 @@ compare with, are networks of one family as in `search_on_images`. The comment
 on a field is the help of its flag (experiments/flags.py).
 """
 
-from collections.abc import Callable
 import dataclasses
 from typing import Any, NamedTuple
 
-from nas_jax import base
 from nas_jax import checks
 from nas_jax import finals
 from nas_jax import networks_on_images
@@ -21,7 +19,6 @@ from nas_jax.data import images as image_data
 from nas_jax.spaces import darts as darts_space
 from nas_jax.spaces import graph as graph_spaces
 from nas_jax.supernets import bench201
-from nas_jax.supernets import bilevel
 from nas_jax.supernets import darts
 from nas_jax.supernets import methods
 from nas_jax.supernets import penalties
@@ -37,12 +34,12 @@ class Settings(search_on_images.Settings):
   recipe, epochs and so on are of the short training of each found cell, by
   which one is chosen; final_* of the training of that one.
   """
-  validation_fraction: float = 0.5  # of training images, from which alphas learn
+  validation_fraction: float = 0.5  # of training images: alphas learn from it
   num_children: int = 24  # random cells to compare with
   recipe: str = 'darts'  # of the short training of a cell
   epochs: int | None = 100  # of the short training of a cell
   final_recipe: str = 'darts'  # of the result
-  method: str = 'darts'  # darts, pc_darts, p_darts, ...: see --help of --method
+  method: str = 'darts'  # pc_darts, ...: METHODS of supernets/methods.py
   space: str = 'darts'  # darts, s1, s2, s3, s4 or nasbench201
   order: str | None = None  # of the gradient: first, second, exact; unset, own
   num_searches: int = 4  # with different seeds; their cells are compared
@@ -54,7 +51,7 @@ class Settings(search_on_images.Settings):
   search_features: int = 16  # of the first cells of the search network
   search_num_cells: int = 8  # of the search network, normal and reduction
   alpha_learning_rate: float | None = None  # of the alphas; unset, the method's
-  eigenvalue: str | None = None  # of the Hessian: off, lanczos, full; unset, own
+  eigenvalue: str | None = None  # of the Hessian: off, lanczos, full
   threshold: float = 0.85  # FairDARTS: least weight of an operation
   max_skips: int = 2  # P-DARTS: in the normal cell
   remat: bool = False  # compute edges twice to save memory

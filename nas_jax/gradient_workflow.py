@@ -12,6 +12,7 @@ from nas_jax import base
 from nas_jax import gradient_on_images
 from nas_jax import records
 from nas_jax import supernet_remedies
+from nas_jax import supernet_search
 from nas_jax import workflow
 from nas_jax.evaluators import scratch
 from nas_jax.spaces import genotypes
@@ -51,7 +52,7 @@ def search_by_gradient(
   if done := workflow.begin(folder, settings, experiment=experiment):
     return done
   problem = made.images
-  found = [_search(folder / 'searches' / str(i), plan, settings,
+  found = [_search(folder / 'searches' / str(i), plan,
                    f'{experiment}: search {i + 1}/{len(made.plans)}')
            for i, plan in enumerate(made.plans)]
   cells = [genotypes.from_json(f['genotype']) for f in found]
@@ -77,11 +78,12 @@ def search_by_gradient(
       more={'method': made.plans[0].method.title, 'searches': found})
 
 
-def _search(folder, plan, settings, label) -> dict[str, Any]:
+def _search(folder, plan, label) -> dict[str, Any]:
   """What the summary says of a search; from its folder if it is over."""
   path = folder / 'found.json'
   if not path.exists():
-    found = supernet_remedies.run(folder, plan, label)
+    with supernet_search.memory_explained(plan):
+      found = supernet_remedies.run(folder, plan, label)
     last = found.records[-1]
     records.write_json(path, {
         'genotype': genotypes.to_json(found.genotype),

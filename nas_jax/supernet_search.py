@@ -6,8 +6,10 @@ architecture, counts, warning) and checkpoints/search/.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
 import functools
+import os
 import pathlib
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ import numpy as np
 
 from nas_jax import base
 from nas_jax import checkpoint
+from nas_jax import cost
 from nas_jax import descent
 from nas_jax import parallel
 from nas_jax import progress
@@ -45,6 +48,7 @@ EIGENVALUES = ('off', 'lanczos', 'full')
 EVERY = 2  # epochs between two eigenvalues
 # Steps between looks at the loss where a step should not be waited for.
 _CHECK_EVERY = 20
+_GIB = 2**30
 _VALIDATION_ORDER = 1  # Sets its order apart from that of training images.
 
 
@@ -98,7 +102,7 @@ def run(folder: pathlib.Path, plan: Plan, label: str) -> Found:
 
 
 def build(plan: Plan) -> Network:
-  """Compiles the search network.
+  """Compiles the search network; says before what memory it needs.
 
   Raises:
     ValueError: what does not fit together.
@@ -111,11 +115,13 @@ def build(plan: Plan) -> Network:
       module.build, plan.spec, image_shape=plan.data.train.images.shape[1:],
       num_classes=plan.data.num_classes, features=plan.features,
       num_cells=plan.num_cells, remat=plan.remat, style=style)
+  whole = net()
+  print(memory_of(plan, whole), flush=True)
   common = dict(
       recipe=plan.recipe,
       task=classify.task_of(plan.data, plan.recipe.standardise),
       rows=module.rows, num_devices=plan.num_devices)
-  engine = engines.make(net(), execution=plan.execution, **common)
+  engine = engines.make(whole, execution=plan.execution, **common)
   pick = None
   if plan.method.samples and engines.in_blocks(plan.execution):
     pick = engines.one_path(
@@ -123,6 +129,36 @@ def build(plan: Plan) -> Network:
   return Network(
       plan.spec, {kind: getattr(plan.spec, kind) for kind in module.KINDS},
       engine, pick)
+
+
+def memory_of(plan: Plan, net: graph.Graph) -> str:
+  """What a step needs, in a line, and what to change where it is too much."""
+  size = plan.recipe.batch_size // plan.num_devices
+  needed = cost.estimate_memory(net, size).total
+  stats = jax.local_devices()[0].memory_stats() or {}
+  there = stats.get('bytes_limit') or (
+      os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))
+  text = (f'search network of {plan.num_cells} cells: a step with {size} '
+          f'images needs about {needed / _GIB:.2f} of {there / _GIB:.1f} GiB '
+          'of memory')
+  return text if needed < there else f'{text}. Choose {_advice(plan)}'
+
+
+@contextlib.contextmanager
+def memory_explained(plan: Plan) -> Iterator[None]:
+  """Says what to change when memory runs out.
+
+  Raises:
+    ValueError: it did.
+  """
+  try:
+    yield
+  except (MemoryError, jax.errors.JaxRuntimeError) as e:
+    if not classify.out_of_memory(e):
+      raise
+    first = str(e).splitlines()[0][:200] if str(e) else 'MemoryError'
+    raise ValueError(f'out of memory with {plan.recipe.batch_size} images at a '
+                     f'time ({first}). Choose {_advice(plan)}') from e
 
 
 def descend(
@@ -335,6 +371,12 @@ class _Describer:
       return monitor.lanczos(product, kinds, weight_decay=decay)
     return monitor.largest_eigenvalue(
         monitor.hessian(product, kinds, weight_decay=decay))
+
+
+def _advice(plan) -> str:
+  remat = '' if plan.remat else '--remat, '
+  return (f'{remat}a --search_batch_size below {plan.recipe.batch_size}, fewer '
+          '--search_features, or more --num_devices')
 
 
 def _stops(plan, candidates, records) -> bool:

@@ -1,6 +1,7 @@
 import pytest
 
 from experiments import darts_cnn
+from nas_jax import cost
 from nas_jax import gradient_on_images
 from nas_jax import supernet_search
 from nas_jax.data import images as image_data
@@ -105,6 +106,28 @@ def test_a_batch_must_fit_both_halves():
   with pytest.raises(ValueError, match='search_batch_size is 900'):
     gradient_on_images.make(gradient_on_images.Settings(
         **darts_cnn.SMOKE | dict(search_batch_size=900)))
+
+
+def test_memory_is_told_before_and_explained_after(digits, monkeypatch):
+  plan = _plan(digits, search_features=2, search_num_cells=2, space='s2')
+  net = darts.build(plan.spec, image_shape=(8, 8, 1), num_classes=10,
+                    features=2, num_cells=2)
+  text = supernet_search.memory_of(plan, net)
+  assert text.startswith(
+      'search network of 2 cells: a step with 64 images needs about 0.0')
+  assert text.endswith('GiB of memory')
+  monkeypatch.setattr(
+      supernet_search.cost, 'estimate_memory',
+      lambda net, size: cost.Memory(0, 0, 2**50, 0, 0))
+  advice = ('Choose --remat, a --search_batch_size below 64, fewer '
+            '--search_features, or more --num_devices')
+  assert supernet_search.memory_of(plan, net).endswith(advice)
+  with pytest.raises(ValueError, match=f'out of memory.*{advice}'):
+    with supernet_search.memory_explained(plan):
+      raise MemoryError
+  with pytest.raises(KeyError):
+    with supernet_search.memory_explained(plan):
+      raise KeyError
 
 
 def test_all_methods_have_a_plan(digits):

@@ -2,6 +2,9 @@
 
 What a method changes about weights of candidates, alphas, network, training
 of the weights, derivation and stopping is a row of `METHODS`.
+
+Note: R-DARTS (DP) is without the cutout whose probability rises with the rate
+of dropped paths. SNAS' weights are trained by DARTS' recipe.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,8 +22,6 @@ from nas_jax.supernets import relax
 from nas_jax.supernets import schedules
 
 Alphas = bilevel.Alphas
-_STOPS = (None, 'skips', 'ranking', 'eigenvalue', 'adapt')
-_DARTS_MINUS_WEIGHT = 'auxiliary_skip'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,7 +136,7 @@ def attacked(context: Context) -> bilevel.Relaxation:
 def helped(context: Context) -> bilevel.Relaxation:
   """DARTS-: a skip beside each edge, which fades."""
   return softmax(context)._replace(values=lambda epoch: {
-      _DARTS_MINUS_WEIGHT: schedules.auxiliary_skip(
+      'auxiliary_skip': schedules.auxiliary_skip(
           epoch, epochs=context.epochs)})
 
 
@@ -182,7 +183,6 @@ _P_DARTS = bilevel.Settings(
     learning_rate=6e-4, clip_norm=5., warmup_epochs=10)
 _DECAYS = tuple({'weight_decay': 3e-4 * 3**i} for i in range(5))
 _RATES = tuple({'drop_path': rate} for rate in (0., .2, .4, .6))
-_BY_PERTURBATION = dict(perturbs=True)
 
 METHODS: Mapping[str, Method] = dict(
     darts=Method('DARTS, arXiv 1806.09055', relaxation=softmax),
@@ -234,12 +234,12 @@ METHODS: Mapping[str, Method] = dict(
         spec=dict(auxiliary_skip=True)),
     beta_darts=Method('beta-DARTS, arXiv 2203.01665', relaxation=levelled),
     darts_pt=Method(
-        'DARTS-PT, Wang et al., ICLR 2021', relaxation=softmax, **_BY_PERTURBATION),
+        'DARTS-PT, Wang et al., ICLR 2021', relaxation=softmax, perturbs=True),
     blank_pt=Method(
-        'DARTS-PT with uniform alphas, Wang et al., ICLR 2021', relaxation=softmax,
-        alphas=bilevel.Settings(order='none', init_scale=0.),
-        **_BY_PERTURBATION),
+        'DARTS-PT with uniform alphas, Wang et al., ICLR 2021',
+        relaxation=softmax, perturbs=True,
+        alphas=bilevel.Settings(order='none', init_scale=0.)),
     sdarts_rs_pt=Method(
         'SDARTS-RS with PT, Wang et al., ICLR 2021', relaxation=perturbed,
-        **_BY_PERTURBATION),
+        perturbs=True),
 )
