@@ -6,15 +6,16 @@ it: 95.5 +- 0.1 % with 2.7M parameters (F = 32), 95.9 +- 0.2 % with 10.4M
 (F = 64), after 4 GPU days.
 Guo et al., arXiv 1904.00420 (SPOS): --sampling=spos --search=evolution.
 Chu et al., arXiv 1907.01845 (FairNAS): --sampling=fair, in a space with as
-many choices at every position: --space=nasbench_macro or nasbench201.
+many choices at every position: --space=nasbench_macro or nasbench201. A step
+adds up as many gradients as there are choices, so it wants a lower rate.
 Li, Talwalkar, arXiv 1902.07638 (random search with weight sharing):
 --space=darts --sampling=spos --recipe=darts_search --epochs=150 --features=24
 --num_children=1000. They score on ten batches, and the ten best on all
 validation images; here all are scored on these.
 
   python -m experiments.one_shot --workdir=runs/one_shot
-  python -m experiments.one_shot --workdir=runs/fair --space=nasbench_macro \
-      --sampling=fair --search=evolution
+  python -m experiments.one_shot --workdir=runs/fair --space=nasbench201 \
+      --sampling=fair --search=evolution --batch_size=32 --learning_rate=0.02
   python -m experiments.one_shot --workdir=runs/cifar --dataset=cifar10 \
       --data_dir=DIR --scale=small
 
@@ -169,12 +170,12 @@ def make(settings: Settings) -> tuple[shared.Family, problems.Problem]:
 def sampler(space: base.Space, settings: Settings
             ) -> tuple[sampling.Choose, int]:
   """What a step trains, and how often it takes every image of its batch."""
-  if settings.sampling == 'fair':
-    return sampling.fair(space), len(space.choices[0])
   if settings.sampling == 'spos':
     return sampling.uniform(space), 1
-  return one_shot.path_dropout(
-      rate=settings.drop_rate, num_ghosts=settings.num_ghosts), 1
+  choose = sampling.named(
+      settings.sampling, space, num_ghosts=settings.num_ghosts,
+      rate=settings.drop_rate)
+  return choose, len(space.choices[0]) if settings.sampling == 'fair' else 1
 
 
 def check_batch(settings: Settings, recipe: recipes.Recipe) -> None:

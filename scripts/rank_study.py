@@ -1,6 +1,7 @@
 r"""Whether shared weights rank architectures as training each alone does.
 
-Trains the shared weights of a family on uniformly drawn architectures, scores
+Trains the shared weights of a family on uniformly drawn architectures (or as
+--sampling says; `fair` takes each batch as often as there are choices), scores
 a sample of them with these weights, trains each of the sample alone, and
 compares the ranks. Beside that: what the numbers of parameters and of
 multiply-adds say, which cost nothing, and what a second training alone with
@@ -26,6 +27,7 @@ import jax
 import numpy as np
 
 from experiments import flags
+from experiments import one_shot as experiment
 from nas_jax import base
 from nas_jax import checks
 from nas_jax import cost
@@ -37,13 +39,13 @@ from nas_jax import progress
 from nas_jax import records
 from nas_jax import statistics
 from nas_jax import workdir as workdirs
-from nas_jax.data import batches
 from nas_jax.data import images as image_data
 from nas_jax.evaluators import scratch
 from nas_jax.evaluators import shared as shared_evaluator
 from nas_jax.networks import graph
 from nas_jax.spaces import genotypes
 from nas_jax.supernets import enas_micro
+from nas_jax.supernets import sampling
 from nas_jax.supernets import shared
 from nas_jax.training import classify
 from nas_jax.training import fit
@@ -57,7 +59,7 @@ SCALES = dict(
         dataset='digits', num_architectures=40, num_nodes=3, num_cells=1,
         features=8, epochs=60, batch_size=64, alone_epochs=20),
     paper=dict(dataset='cifar10'))
-FAMILIES = ('enas_micro',)
+FAMILIES = ('enas_micro', *experiment.FAMILIES)
 # What might tell the accuracy of training alone; how it is called.
 GUESSES = {'shared': 'shared weights', 'params': 'parameters alone',
            'macs': 'multiply-adds alone', 'again': 'trained alone again'}
@@ -69,7 +71,7 @@ _BEST = .1  # share of architectures that are looked for
 class Settings(problem.DataSettings):
   """What the study depends on."""
   validation_fraction: float = 0.1  # of the training images
-  family: str = 'enas_micro'  # whose architectures share weights
+  family: str = 'enas_micro'  # that shares weights; or a --space of one_shot
   num_architectures: int = 100  # different random ones, trained alone
   num_nodes: int = 5  # per cell
   num_cells: int = 2  # normal cells per stage
@@ -78,6 +80,7 @@ class Settings(problem.DataSettings):
   batch_size: int = 160  # of both trainings
   learning_rate: float = 0.05  # at the start of a cosine to zero, of both
   weight_decay: float = 2e-4  # L2 penalty of both
+  sampling: str = 'uniform'  # of what a step trains; or fair, path_dropout
   num_paths: int = 1  # architectures per step, each on its part of the batch
   decay: str = 'used'  # what decays in a step: used weights, or all
   statistics: str = 'batch'  # of norms when scoring: of the batch, or running
@@ -91,6 +94,7 @@ class Settings(problem.DataSettings):
   def __post_init__(self):
     super().__post_init__()
     checks.one_of('family', self.family, FAMILIES)
+    checks.one_of('sampling', self.sampling, sampling.NAMES)
     checks.one_of('decay', self.decay, shared.DECAYS)
     checks.one_of('statistics', self.statistics, shared.STATISTICS)
     checks.at_least(self, 1, 'num_nodes', 'num_cells', 'features', 'epochs',
@@ -98,6 +102,9 @@ class Settings(problem.DataSettings):
                     'num_score_batches', 'alone_epochs', 'num_resamples',
                     'num_devices')
     checks.at_least(self, 3, 'num_architectures')
+    if self.sampling == 'path_dropout' and self.family != 'one_shot':
+      raise ValueError(f'sampling is path_dropout, but the family is '
+                       f'{self.family}: only one_shot has paths to drop')
     if self.batch_size % self.num_paths:
       raise ValueError(f'batch_size {self.batch_size} is not a multiple of '
                        f'num_paths {self.num_paths}')
@@ -122,7 +129,7 @@ def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
   workdirs.use_compilation_cache(workdir)
   weights = shared.make(
       family, recipe, classify.task_of(data), decay=settings.decay,
-      statistics=settings.statistics)
+      statistics=settings.statistics, same_batch=settings.sampling == 'fair')
   state = train_shared(
       workdir / 'shared', family, weights, recipe, data, settings)
   genomes = sample(family.space, settings)
@@ -160,10 +167,14 @@ def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
 
 def family_of(settings: Settings, data: image_data.ImageData) -> shared.Family:
   """What shares weights."""
-  return enas_micro.family(
-      num_nodes=settings.num_nodes, num_cells=settings.num_cells,
-      features=settings.features, image_shape=data.train.images.shape[1:],
-      num_classes=data.num_classes, dropout_keep=1.)
+  sizes = dict(image_shape=tuple(data.train.images.shape[1:]),
+               num_classes=data.num_classes, features=settings.features)
+  if settings.family != 'nasbench_macro':
+    sizes['num_cells'] = settings.num_cells
+  if settings.family == 'enas_micro':
+    return enas_micro.family(
+        num_nodes=settings.num_nodes, dropout_keep=1., **sizes)
+  return experiment.FAMILIES[settings.family](**sizes)
 
 
 def recipe_of(settings: Settings, data: image_data.ImageData, epochs: int
@@ -202,20 +213,11 @@ def train_shared(
     recipe: recipes.Recipe, data: image_data.ImageData, settings: Settings,
 ) -> classify.TrainState:
   """The shared weights after training; resumes."""
-  draw = jax.jit(lambda key: jax.vmap(family.space.sample)(
-      jax.random.split(key, settings.num_paths)))
-
-  def choose(key, progress):
-    del progress
-    return [family.space.genotype(g) for g in np.asarray(draw(key))]
-
-  done = finals.epochs_done(folder)
-  with progress.progress(recipe.epochs, 'shared weights', unit='epoch',
-                         initial=done) as bar:
-    state, log = fit.fit(
-        jax.random.key(settings.seed), shared.trainer(weights, choose), recipe,
-        batches.to_device(data.train), seed=settings.seed, workdir=folder,
-        on_epoch=lambda line: bar.update(loss=line['loss'] or float('nan')))
+  choose = sampling.named(
+      settings.sampling, family.space, num_ghosts=settings.num_paths)
+  state, log = finals.fit_shown(
+      jax.random.key(settings.seed), shared.trainer(weights, choose), recipe,
+      data.train, seed=settings.seed, folder=folder, label='shared weights')
   if fit.diverged(log):
     raise ValueError(f'the shared weights diverged in epoch {log[-1]["epoch"]}:'
                      ' choose a lower --learning_rate')

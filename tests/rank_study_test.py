@@ -69,6 +69,11 @@ def test_the_page_shows_both_plots_and_all_guesses(finished):
   assert not re.search('nan', page)
 
 
+def test_only_the_one_shot_model_has_paths_to_drop():
+  with pytest.raises(ValueError, match='the family is enas_micro: only one'):
+    study.Settings(**_TINY | dict(sampling='path_dropout'))
+
+
 def test_a_study_goes_on_where_it_stopped(finished, monkeypatch):
   folder, before = finished
   monkeypatch.setattr(study, 'family_of', _family)

@@ -17,9 +17,33 @@ import jax.numpy as jnp
 import numpy as np
 
 from nas_jax import base
+from nas_jax import checks
 from nas_jax.spaces import discrete
+from nas_jax.supernets import one_shot
 
 Choose = Callable[[base.Key, float], Sequence[base.Genotype]]
+NAMES = ('uniform', 'fair', 'path_dropout')
+
+
+def named(name: str, space: base.Space, *, num_ghosts: int = 1,
+          rate: float = .05) -> Choose:
+  """One of `NAMES` with its usual settings.
+
+  Args:
+    name: of the way to sample.
+    space: of the architectures; that of the one-shot model has paths to drop.
+    num_ghosts: architectures of a step; fair steps have a number of their own.
+    rate: of path dropout.
+
+  Raises:
+    ValueError: an unknown name, or see the functions.
+  """
+  checks.one_of('sampling', name, NAMES)
+  if name == 'fair':
+    return fair(space)
+  if name == 'path_dropout':
+    return one_shot.path_dropout(rate=rate, num_ghosts=num_ghosts)
+  return uniform(space, num_ghosts=num_ghosts)
 
 
 def uniform(

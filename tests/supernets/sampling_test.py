@@ -58,6 +58,14 @@ def test_bins_are_equally_likely_whatever_they_hold():
   assert len(anything(jax.random.key(0), 0.)[0]) == 4
 
 
+@pytest.mark.parametrize('name, count, kind', [
+    ('uniform', 2, int), ('fair', 3, int), ('path_dropout', 2, tuple)])
+def test_names(name, count, kind):
+  chosen = sampling.named(name, _SPACE, num_ghosts=2)(jax.random.key(0), .5)
+  assert len(chosen) == count
+  assert all(isinstance(part, kind) for part in chosen[0])
+
+
 def test_fairness_needs_equally_many_choices():
   with pytest.raises(ValueError, match=r'they are \(3, 28, 6, 28, '):
     sampling.fair(one_shot.space())
