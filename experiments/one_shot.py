@@ -24,8 +24,10 @@ as other searches do. Beside the result are random architectures that are
 trained alone, from scratch, for as many epochs in all as the shared weights;
 as many of their best are retrained.
 
-Note: 20,000 architectures are recalled, not read; so is how the result is
-trained: not at all, hence by the recipe cutout.
+Notes: 20,000 architectures are recalled, not read. How the result is trained is
+not known: here by the recipe cutout. SPOS fits the statistics of norms anew to
+each architecture, on training images; here, as in Bender et al., norms use
+those of the validation batch. Shared weights train on one device.
 """
 
 from collections.abc import Callable
@@ -121,7 +123,8 @@ def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
   weights = shared.make(
       family, problem.child_recipe, classify.task_of(
           problem.data, problem.child_recipe.standardise),
-      statistics=settings.statistics, same_batch=settings.sampling == 'fair')
+      statistics=settings.statistics, same_batch=settings.sampling == 'fair',
+      num_devices=settings.num_devices)
   check_batch(settings, problem.child_recipe)
   strategy = strategy_of(family, settings)
   strategy.init(jax.random.key(settings.seed))  # Fails if none is small enough.
