@@ -133,7 +133,7 @@ def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
   weights = shared.make(
       family, made.child_recipe,
       classify.task_of(made.data, made.child_recipe.standardise),
-      decay=settings.decay)
+      decay=settings.decay, num_devices=settings.num_devices)
   # One batch, the same for all.
   size = min(made.child_recipe.batch_size, len(made.data.validation.labels))
   batch = evaluator.batches_of(

@@ -89,9 +89,14 @@ def program(
   is_leaf = lambda x: x is None
   lowered = mapped.lower(*jax.tree.map(
       spread, in_axes, args, is_leaf=is_leaf))
+  compiled = lowered.compile()
+  # Collectives of several programs that run at once on a CPU's devices wait
+  # for each other's threads.
+  run = compiled if jax.default_backend() != 'cpu' else (
+      lambda *args: jax.block_until_ready(compiled(*args)))
   shrink = lambda axis, tree: tree if axis is None else jax.tree.map(
       lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), tree)
-  return lowered.compile(), jax.tree.map(
+  return run, jax.tree.map(
       shrink, out_axes, lowered.out_info, is_leaf=is_leaf)
 
 
@@ -104,6 +109,16 @@ def own_key(key: Array, several: bool) -> Array:
   """A key of this device, if there are several."""
   return jax.random.fold_in(
       key, jax.lax.axis_index(BATCH_AXIS)) if several else key
+
+
+def as_on_one(fn: Callable[..., Any]) -> Callable[..., Any]:
+  """A function that averages over `BATCH_AXIS`, called on one device."""
+  def run(*args):
+    found = jax.vmap(fn, axis_name=BATCH_AXIS)(
+        *jax.tree.map(lambda x: x[None], args))
+    return jax.tree.map(lambda x: x[0], found)
+
+  return run
 
 
 def first_copy(tree: Any) -> Any:

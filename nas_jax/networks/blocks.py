@@ -61,15 +61,15 @@ def compile_programs(
   """
   train, predict = [], []
   for i, node in enumerate(net.nodes):
-    kind = lambda name, size, drop=False, gated=False, devices=1: _Kind(
-        name, node.module, graph.input_shapes(net, node, size // devices),
+    kind = lambda name, size, drop=False, gated=False: _Kind(
+        name, node.module, graph.input_shapes(net, node, size),
         tuple(j < 0 for j in node.inputs), drop,
         not any(node.inputs),  # Nothing but the image.
-        gated, devices)
+        gated, num_devices)
     if batch_size:
       train.append(kind(
-          'frozen' if running_statistics else 'train', batch_size, graph.drops(net, node), bool(net.gates),
-          num_devices))
+          'frozen' if running_statistics else 'train',
+          batch_size // num_devices, graph.drops(net, node), bool(net.gates)))
     if eval_batch_size:
       predict.append(None if i + 1 == net.auxiliary else kind(
           'batch' if batch_statistics else 'predict', eval_batch_size))
@@ -252,10 +252,15 @@ def _compile(kind: _Kind) -> Program:
   if kind.kind in ('predict', 'batch'):
     # Only norms differ by whether they train; dropout is no norm's node.
     batch = kind.kind == 'batch' and bool(stats)
-    return jax.jit(lambda params, stats, inputs: module.apply(
-        {'params': params, 'batch_stats': stats}, *inputs, batch,
-        mutable=['batch_stats'], rngs={'dropout': jax.random.key(0)})[0]
-                  ).lower(params, stats, kind.inputs).compile()
+
+    def evaluate(params, stats, inputs):
+      return module.apply(
+          {'params': params, 'batch_stats': stats}, *inputs, batch,
+          mutable=['batch_stats'], rngs={'dropout': jax.random.key(0)})[0]
+
+    return jax.jit(
+        parallel.as_on_one(evaluate) if batch and devices > 1 else evaluate
+    ).lower(params, stats, kind.inputs).compile()
   total = functools.partial(parallel.total, several=devices > 1)
 
   # Filled in when `forward` is traced: the pullback's structure, and for each

@@ -5,6 +5,7 @@ as one XLA program; `blocks.py` runs the same nodes as separately compiled
 programs that all networks share.
 """
 
+import dataclasses
 import functools
 import math
 from typing import Any, NamedTuple
@@ -231,6 +232,17 @@ def shapes(net: Graph) -> Variables:
   """Of what `init` returns, without drawing it."""
   return _by_collection({
       node.name: _shapes_of(net, node) for node in net.nodes})
+
+
+def averaged_over(net: Graph, axis_name: str) -> Graph:
+  """The network with batch statistics that are averaged over an axis."""
+  def averaged(module):
+    style = getattr(module, 'style', None)
+    return module if style is None else module.clone(
+        style=dataclasses.replace(style, axis_name=axis_name))
+
+  return net._replace(nodes=tuple(
+      node._replace(module=averaged(node.module)) for node in net.nodes))
 
 
 def cast(net: Graph, images: Array) -> Array:

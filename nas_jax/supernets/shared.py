@@ -18,6 +18,7 @@ import optax
 from nas_jax import base
 from nas_jax import checks
 from nas_jax import memory
+from nas_jax import parallel
 from nas_jax.networks import blocks
 from nas_jax.networks import graph
 from nas_jax.training import classify
@@ -85,8 +86,8 @@ def make(
       ones, which fit no sub-network exactly.
     same_batch: whether every sub-network of a step trains on the whole batch,
       augmented alike, and the gradients are added up (FairNAS).
-    num_devices: over which each part of a batch is split; norms must average
-      over `parallel.BATCH_AXIS`. Scoring runs on one device.
+    num_devices: over which each part of a batch is split, with norms over the
+      whole part. Scoring runs on one device.
 
   Raises:
     ValueError: an unknown choice, a recipe with parts of its own; when called,
@@ -99,6 +100,9 @@ def make(
   if recipe.accumulate != 1:
     raise ValueError(f'accumulate is {recipe.accumulate}, but the parts of a '
                      'batch are those of the genotypes')
+  if num_devices > 1:
+    parallel.local_devices(num_devices)
+    family = _on_devices(family)
   common = steps.shared_programs(recipe, task)
   combine = _combine(recipe)
   shapes = graph.shapes(family.full)
@@ -122,6 +126,9 @@ def make(
       raise ValueError(f'a batch of {len(labels)} does not split into parts '
                        f'for {count} genotypes')
     found, collected, squares = {}, [], []
+    if len(labels) // count % num_devices:
+      raise ValueError(f'a part of {len(labels) // count} images does not '
+                       f'split over {num_devices} devices')
     parts = [(images, labels)] * len(genotypes) if count == 1 else zip(*(
         steps.pieces(z, count) for z in (images, labels)))
     for i, (genotype, (x, y)) in enumerate(zip(genotypes, parts)):
@@ -159,9 +166,10 @@ def make(
     params = {node.name: optimizers.averaged(
         recipe, state.params[node.name], state.optimizer[node.name])
               for node in net.nodes if node.name in state.params}
-    return blocks.predict(
-        _variables(net, params, state.batch_stats), programs,
-        common.normalise(images))
+    variables = _variables(net, params, state.batch_stats)
+    if num_devices > 1:
+      variables = parallel.first_copy(variables)
+    return blocks.predict(variables, programs, common.normalise(images))
 
   def score(state, genotype, images, labels):
     return tuple(float(x) for x in _measure(
@@ -219,6 +227,13 @@ def union(nets: Sequence[graph.Graph]) -> graph.Graph:
   return nets[0]._replace(nodes=tuple(nodes), auxiliary=None)
 
 
+def _on_devices(family: Family) -> Family:
+  over = lambda net: graph.averaged_over(net, parallel.BATCH_AXIS)
+  return family._replace(
+      build=lambda genotype: over(family.build(genotype)),
+      full=over(family.full))
+
+
 class _Networks:
   """The sub-networks met last, as lists of programs."""
 
@@ -253,7 +268,7 @@ class _Networks:
             f'{self._full.get(node.name, "missing")} in the whole family')
     return blocks.compile_programs(
         net, size if train else None, None if train else size,
-        self._num_devices if train else 1, self._batch_statistics)
+        self._num_devices, self._batch_statistics)
 
 
 @functools.lru_cache
