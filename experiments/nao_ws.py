@@ -105,7 +105,7 @@ def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
   weights = shared.make(
       family, made.child_recipe,
       classify.task_of(made.data, made.child_recipe.standardise),
-      decay=settings.decay)
+      decay=settings.decay, num_devices=settings.num_devices)
   runs, seconds, logs = {}, {}, {}
   for name, place, label, guided in (
       ('result', workdir, 'nao_ws', True),
