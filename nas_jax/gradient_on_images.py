@@ -103,6 +103,7 @@ def make(settings: Settings) -> Problem:
       plans[0].recipe, images.data,
       min(len(images.data.train.labels), len(images.data.validation.labels)),
       'search_')
+  supernet_search.graph_of(plans[0])
   return Problem(images, plans)
 
 

@@ -108,14 +108,7 @@ def build(plan: Plan) -> Network:
     ValueError: what does not fit together.
   """
   module = bench201 if isinstance(plan.spec, bench201.Spec) else darts
-  style = module.STYLE
-  if plan.num_devices > 1:
-    style = dataclasses.replace(style, axis_name=parallel.BATCH_AXIS)
-  net = functools.partial(
-      module.build, plan.spec, image_shape=plan.data.train.images.shape[1:],
-      num_classes=plan.data.num_classes, features=plan.features,
-      num_cells=plan.num_cells, remat=plan.remat, style=style)
-  whole = net()
+  whole = graph_of(plan)
   print(memory_of(plan, whole), flush=True)
   common = dict(
       recipe=plan.recipe,
@@ -124,11 +117,30 @@ def build(plan: Plan) -> Network:
   engine = engines.make(whole, execution=plan.execution, **common)
   pick = None
   if plan.method.samples and engines.in_blocks(plan.execution):
-    pick = engines.one_path(
-        engine, lambda chosen: net(chosen=chosen), **common)
-  return Network(
-      plan.spec, {kind: getattr(plan.spec, kind) for kind in module.KINDS},
-      engine, pick)
+    pick = engines.one_path(engine, functools.partial(graph_of, plan), **common)
+  candidates = {kind: getattr(plan.spec, kind) for kind in module.KINDS}
+  return Network(plan.spec, candidates, engine, pick)
+
+
+def graph_of(plan: Plan, chosen: Mapping[str, tuple[int, ...]] | None = None
+             ) -> graph.Graph:
+  """The search network.
+
+  Args:
+    plan: of the search.
+    chosen: kind -> candidate of each edge, all if not given.
+
+  Raises:
+    ValueError: features that do not split, or an image too small.
+  """
+  module = bench201 if isinstance(plan.spec, bench201.Spec) else darts
+  style = module.STYLE
+  if plan.num_devices > 1:
+    style = dataclasses.replace(style, axis_name=parallel.BATCH_AXIS)
+  return module.build(
+      plan.spec, image_shape=plan.data.train.images.shape[1:],
+      num_classes=plan.data.num_classes, features=plan.features,
+      num_cells=plan.num_cells, remat=plan.remat, style=style, chosen=chosen)
 
 
 def memory_of(plan: Plan, net: graph.Graph) -> str:

@@ -130,7 +130,16 @@ def test_memory_is_told_before_and_explained_after(digits, monkeypatch):
       raise KeyError
 
 
-def test_all_methods_have_a_plan(digits):
+def test_all_methods_have_a_network_at_the_smallest_scale(digits):
   for name in methods.METHODS:
-    plan = _plan(digits, method=name)
+    plan = gradient_on_images.plan_of(gradient_on_images.Settings(
+        **darts_cnn.SMOKE | dict(method=name)), digits, 0)
     assert plan.method is methods.METHODS[name]
+    net = supernet_search.graph_of(plan)
+    assert len(net.gates) == 28
+
+
+def test_a_width_that_does_not_split_is_found_before_the_search():
+  with pytest.raises(ValueError, match='features is 6, expected an even'):
+    gradient_on_images.make(gradient_on_images.Settings(
+        **darts_cnn.SMOKE | dict(method='pc_darts', search_features=6)))
