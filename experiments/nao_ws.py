@@ -39,16 +39,16 @@ from nas_jax.training import classify
 
 SMOKE = dict(
     dataset='digits', num_children=40, num_nodes=2, num_seeds=8, num_kept=16,
-    num_new=16, num_random=8, update_every=4, predictor_epochs=60,
-    recipe='pnas_search', epochs=12, batch_size=64, learning_rate=.05,
-    features=4, num_cells=1, num_finalists=2,
+    num_new=16, num_random=8, update_every=12, predictor_epochs=60,
+    recipe='pnas_search', epochs=36, batch_size=32, learning_rate=.1,
+    decay='used', features=4, num_cells=1, num_finalists=2,
     final_recipe='pnas_search', final_epochs=12, final_batch_size=64,
     final_learning_rate=.1, final_features=8, final_num_cells=1)
 SMALL = dict(
     dataset='digits', num_children=200, num_nodes=4, num_seeds=30,
     num_kept=90, num_new=100, num_random=10, update_every=15,
-    predictor_epochs=300, recipe='pnas_search', epochs=70, batch_size=128,
-    learning_rate=.05, features=8, num_cells=1,
+    predictor_epochs=300, recipe='pnas_search', epochs=70, batch_size=32,
+    learning_rate=.1, features=8, num_cells=1,
     num_finalists=5, final_recipe='pnas_search', final_epochs=50,
     final_batch_size=128, final_learning_rate=.1, final_features=24,
     final_num_cells=2)
