@@ -108,13 +108,12 @@ def build(plan: Plan) -> Network:
     ValueError: what does not fit together.
   """
   module = bench201 if isinstance(plan.spec, bench201.Spec) else darts
-  whole = graph_of(plan)
-  print(memory_of(plan, whole), flush=True)
+  print(memory_of(plan), flush=True)
   common = dict(
       recipe=plan.recipe,
       task=classify.task_of(plan.data, plan.recipe.standardise),
       rows=module.rows, num_devices=plan.num_devices)
-  engine = engines.make(whole, execution=plan.execution, **common)
+  engine = engines.make(graph_of(plan), execution=plan.execution, **common)
   pick = None
   if plan.method.samples and engines.in_blocks(plan.execution):
     pick = engines.one_path(engine, functools.partial(graph_of, plan), **common)
@@ -143,10 +142,11 @@ def graph_of(plan: Plan, chosen: Mapping[str, tuple[int, ...]] | None = None
       num_cells=plan.num_cells, remat=plan.remat, style=style, chosen=chosen)
 
 
-def memory_of(plan: Plan, net: graph.Graph) -> str:
+def memory_of(plan: Plan) -> str:
   """What a step needs, in a line, and what to change where it is too much."""
   size = plan.recipe.batch_size // plan.num_devices
-  needed = cost.estimate_memory(net, size).total
+  alone = graph_of(plan._replace(num_devices=1))  # Asks no other device.
+  needed = cost.estimate_memory(alone, size).total
   stats = jax.local_devices()[0].memory_stats() or {}
   there = stats.get('bytes_limit') or (
       os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))

@@ -110,18 +110,18 @@ def test_a_batch_must_fit_both_halves():
 
 def test_memory_is_told_before_and_explained_after(digits, monkeypatch):
   plan = _plan(digits, search_features=2, search_num_cells=2, space='s2')
-  net = darts.build(plan.spec, image_shape=(8, 8, 1), num_classes=10,
-                    features=2, num_cells=2)
-  text = supernet_search.memory_of(plan, net)
+  text = supernet_search.memory_of(plan)
   assert text.startswith(
       'search network of 2 cells: a step with 64 images needs about 0.0')
   assert text.endswith('GiB of memory')
+  assert 'a step with 32 images' in supernet_search.memory_of(
+      plan._replace(num_devices=2))
   monkeypatch.setattr(
       supernet_search.cost, 'estimate_memory',
       lambda net, size: cost.Memory(0, 0, 2**50, 0, 0))
   advice = ('Choose --remat, a --search_batch_size below 64, fewer '
             '--search_features, or more --num_devices')
-  assert supernet_search.memory_of(plan, net).endswith(advice)
+  assert supernet_search.memory_of(plan).endswith(advice)
   with pytest.raises(ValueError, match=f'out of memory.*{advice}'):
     with supernet_search.memory_explained(plan):
       raise MemoryError
