@@ -6,7 +6,7 @@ name says which weights a node uses. A step runs the chosen paths alone
 is compiled for an architecture that another one did not need.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 import functools
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ Array = jax.Array
 DECAYS = ('used', 'all')
 STATISTICS = ('batch', 'running')
 _MOST_NETWORKS = 2048  # kept as lists of programs, which they share
+_CHUNK = 8  # nodes that are not used, updated in one call
 
 
 class Family(NamedTuple):
@@ -104,7 +105,7 @@ def make(
     parallel.local_devices(num_devices)
     family = _on_devices(family)
   common = steps.shared_programs(recipe, task)
-  combine = _combine(recipe)
+  combine, rest = _combine(recipe), _idle(recipe)
   shapes = graph.shapes(family.full)
   networks = _Networks(family, recipe, num_devices, statistics == 'batch')
 
@@ -140,10 +141,8 @@ def make(
       for name, grad in grads.items():
         if grad:
           found.setdefault(name, []).append(grad)
-    if decay == 'all':
-      found |= {name: [] for name, tree in shapes.params.items()
-                if tree and name not in found}
-    if len(genotypes) > 1 or recipe.decay_in_loss or decay == 'all':
+    idle = [] if decay == 'used' else list(_chunks(shapes.params, found))
+    if len(genotypes) > 1 or recipe.decay_in_loss:
       share = lambda grads: (
           len(grads) / count if decay == 'used' and not same_batch else 1.)
       pairs = {name: combine(state.params[name], grads, *map(
@@ -152,8 +151,16 @@ def make(
       squares = [square for _, square in pairs.values()]
     else:
       grads = {name: grad for name, (grad,) in found.items()}
+    for chunk in idle:
+      squares += rest.squares([state.params[n] for n in chunk])[
+          :len(dict.fromkeys(chunk))]
     norm = steps.global_norm(squares)
     params, optimizer = dict(state.params), dict(state.optimizer)
+    for chunk in idle:
+      moved = rest.update([params[n] for n in chunk],
+                          [optimizer[n] for n in chunk], norm, pace)
+      for name, (new, kept) in zip(chunk, moved):
+        params[name], optimizer[name] = new, kept
     for name, grad in grads.items():
       params[name], optimizer[name] = common.update(
           params[name], grad, optimizer[name], norm, pace)
@@ -269,6 +276,46 @@ class _Networks:
     return blocks.compile_programs(
         net, size if train else None, None if train else size,
         self._num_devices, self._batch_statistics)
+
+
+class _Idle(NamedTuple):
+  """What becomes of nodes without a gradient, several at a time."""
+  squares: Callable[..., list[Array]]
+  update: Callable[..., list[Any]]
+
+
+@functools.lru_cache
+def _idle(recipe) -> _Idle:
+  def gradient(params):
+    return optimizers.penalised(
+        recipe, params, jax.tree.map(jnp.zeros_like, params))
+
+  def squares(trees):
+    return [optimizers.squares(gradient(p)) for p in trees]
+
+  def update(trees, states, norm, pace):
+    return [optimizers.update(recipe, p, gradient(p), o, norm, pace)
+            for p, o in zip(trees, states)]
+
+  return _Idle(jax.jit(squares), jax.jit(update))
+
+
+def _chunks(shapes: dict[str, Any], used: Collection[str]
+            ) -> Iterator[list[str]]:
+  """Names of nodes that are not used, those of one chunk with equal shapes.
+
+  A chunk that is not full repeats its last name, so that all compile once.
+  """
+  alike: dict[Any, list[str]] = {}
+  for name, tree in shapes.items():
+    if tree and name not in used:
+      leaves, structure = jax.tree.flatten(tree)
+      alike.setdefault((structure, tuple(
+          (x.shape, str(x.dtype)) for x in leaves)), []).append(name)
+  for names in alike.values():
+    for i in range(0, len(names), _CHUNK):
+      chunk = names[i:i + _CHUNK]
+      yield chunk + chunk[-1:] * (_CHUNK - len(chunk))
 
 
 @functools.lru_cache
