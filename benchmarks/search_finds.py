@@ -11,7 +11,6 @@ same command goes on.
 """
 
 import argparse
-import dataclasses
 import os
 import pathlib
 import time

@@ -1,4 +1,4 @@
-"""NAO with weight sharing (NAO-WS): a pool of architectures, one set of weights.
+"""NAO with weight sharing (NAO-WS): a pool of architectures, shared weights.
 
 Every step trains the shared weights on an architecture drawn from the pool.
 From time to time all of the pool are scored, encoder, predictor and decoder

@@ -328,8 +328,8 @@ def verdict(found: Mapping[str, Mapping[str, Any]]) -> str:
           'rank the architectures the wrong way' if high < 0 else
           'are not seen to rank the architectures')
   than = 'better' if value > best else 'no better'
-  return (f"Shared weights {what}: Kendall's tau is {value:+.3f} (95 % interval "
-          f'{low:+.3f} to {high:+.3f}), {than} than counting parameters or '
+  return (f"Shared weights {what}: Kendall's tau is {value:+.3f} (95 % "
+          f'interval {low:+.3f} to {high:+.3f}), {than} than counting parameters or '
           f'multiply-adds ({best:+.3f}).')
 
 

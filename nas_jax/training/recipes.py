@@ -274,8 +274,8 @@ RECIPES: Mapping[str, Recipe] = {
         _LRC, learning_rate=.02, batch_size=80, mixup=.6),
     'nasbench201': _NASBENCH201,
     'nasbench201_12': dataclasses.replace(_NASBENCH201, epochs=12),
-    # Bender et al., ICML 2018: the one-shot model, 10,000 steps. Notes: rate and
-    # momentum are quoted; the schedule and the penalty are assumed.
+    # Bender et al., ICML 2018: the one-shot model, 10,000 steps. Notes: rate
+    # and momentum are quoted; the schedule and the penalty are assumed.
     'one_shot': Recipe(
         epochs=225, batch_size=1024, learning_rate=.1, nesterov=True,
         weight_decay=1e-4, decay_in_loss=True, clip_norm=None),
