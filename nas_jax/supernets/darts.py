@@ -18,6 +18,7 @@ from nas_jax.networks import image
 from nas_jax.networks import ops
 from nas_jax.networks import tables
 from nas_jax.supernets import mixed
+from nas_jax.supernets import relax
 
 Array = jax.Array
 Value = graph.Value
@@ -128,7 +129,7 @@ def rows(gates: Mapping[str, Array]) -> dict[str, Array]:
   """
   found = {}
   for kind, weights in gates.items():
-    if kind == 'knobs' or kind.startswith('edges_'):
+    if kind == 'knobs' or not relax.is_kind(kind):
       continue
     knobs = jnp.broadcast_to(
         gates['knobs'], (weights.shape[0], mixed.KNOBS))

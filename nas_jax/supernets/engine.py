@@ -19,6 +19,7 @@ from nas_jax import base
 from nas_jax import parallel
 from nas_jax.networks import blocks
 from nas_jax.networks import graph
+from nas_jax.supernets import relax
 from nas_jax.training import classify
 from nas_jax.training import losses
 from nas_jax.training import optimizers
@@ -193,10 +194,11 @@ def _whole(net, recipe, task, rows, num_devices, batch_statistics):
       *_of(net, params, stats).values(), dict(gates), images)
 
 
-def _blockwise(net, recipe, task, rows, num_devices, batch_statistics):
+def _blockwise(net, recipe, task, rows, num_devices, batch_statistics,
+               evaluates=True):
   programs = blocks.compile_programs(
-      net, recipe.batch_size, recipe.eval_batch_size, num_devices,
-      batch_statistics)
+      net, recipe.batch_size, recipe.eval_batch_size if evaluates else None,
+      num_devices, batch_statistics)
   frozen = functools.lru_cache(lambda: blocks.compile_programs(
       net, recipe.batch_size, None, num_devices, running_statistics=True))
   shared = steps.shared_programs(recipe, task)
@@ -253,13 +255,14 @@ def one_path(
   def make_of(weights):
     chosen = {}
     for kind, values in weights.items():
-      if kind != 'knobs' and not kind.startswith('edges_'):
+      if kind != 'knobs' and relax.is_kind(kind):
         values = np.asarray(values)
         chosen[kind] = tuple(
             int(i) for i in np.where(values.any(-1), values.argmax(-1), -1))
     net = build(chosen)
     part = graph.shapes(net)
-    run, _ = _blockwise(net, recipe, task, rows, num_devices, False)
+    run, _ = _blockwise(net, recipe, task, rows, num_devices, False,
+                        evaluates=False)
 
     def gradient(params, batch_stats, gates, images, labels, key, **kwargs):
       found = run(
@@ -319,7 +322,8 @@ def _update(recipe, one_program, state, grads, batch_stats, pace
       {name: tree[name] for name in grads}
       for tree in (state.params, state.optimizer))
   if one_program:
-    params, optimizer = _step(recipe, params, grads, optimizer, pace)
+    params, _, optimizer = _step(
+        recipe, steps.TrainState(params, {}, optimizer), grads, pace)
   else:
     shared = steps.shared_programs(recipe, None)
     if recipe.decay_in_loss:
@@ -339,16 +343,7 @@ def _update(recipe, one_program, state, grads, batch_stats, pace
 _squares = jax.jit(optimizers.squares)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _step(recipe, params, grads, optimizer, pace):
-  grads = {name: optimizers.penalised(recipe, params[name], grad)
-           for name, grad in grads.items()}
-  norm = jnp.sqrt(optimizers.squares(grads))
-  pairs = {name: optimizers.update(
-      recipe, params[name], grad, optimizer[name], norm, pace)
-           for name, grad in grads.items()}
-  return ({k: p for k, (p, _) in pairs.items()},
-          {k: o for k, (_, o) in pairs.items()})
+_step = jax.jit(steps.apply_gradients, static_argnums=0)
 
 
 def _of(net, params, batch_stats):

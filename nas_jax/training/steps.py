@@ -209,8 +209,9 @@ def _whole_step(net, recipe, task, num_devices):
 
   def step(state, images, labels, key, pace):
     grads, stats, metrics = gradient(state, images, labels, key, pace)
-    return _apply(recipe, state._replace(batch_stats=stats), grads,
-                  pace), metrics
+    state = apply_gradients(
+        recipe, state._replace(batch_stats=stats), grads, pace)
+    return state, metrics
 
   return step
 
@@ -232,7 +233,7 @@ def _in_parts(recipe, part):
   """A step of several parts and one update."""
   def apply(state, total, pace):
     grads = jax.tree.map(lambda g: g / recipe.accumulate, total)
-    return _apply(recipe, state, grads, pace)
+    return apply_gradients(recipe, state, grads, pace)
 
   apply = jax.jit(apply, donate_argnums=0)
 
@@ -278,8 +279,9 @@ def _gradient(net, recipe, task, num_devices):
   return gradient
 
 
-def _apply(recipe, state, grads, pace) -> TrainState:
-  """The update of all nodes."""
+def apply_gradients(recipe: recipes.Recipe, state: TrainState, grads: Tree,
+                    pace: optimizers.Pace) -> TrainState:
+  """The update of all nodes of a state, in one program."""
   grads = {name: optimizers.penalised(recipe, tree, grads[name])
            for name, tree in state.params.items()}
   norm = jnp.sqrt(optimizers.squares(grads))
