@@ -1,9 +1,5 @@
 import json
 import math
-import os
-import pathlib
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +13,8 @@ from nas_jax.evaluators import shared
 from nas_jax.spaces import discrete
 from nas_jax.strategies import evolution
 from nas_jax.supernets import shared as supernets
+from tests import virtual_devices
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 _SPACE = discrete.space((('a', 'b', 'c'),) * 2)
 _BATCHES = [(np.zeros((4, 1)), np.zeros(4)), (np.ones((4, 1)), np.zeros(4))]
 
@@ -88,13 +84,7 @@ def test_no_batch_is_refused():
 
 def test_genotypes_are_spread_over_devices():
   """The order of the scores is that of the genotypes."""
-  flags = '--xla_force_host_platform_device_count=3'
-  done = subprocess.run(
-      [sys.executable, '-m', 'tests.evaluators.shared_test'], cwd=_ROOT,
-      text=True, capture_output=True, timeout=120,
-      env=os.environ | {'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'})
-  assert done.returncode == 0, done.stderr[-3000:]
-  found = json.loads(done.stdout.splitlines()[-1])
+  found = virtual_devices.run('tests.evaluators.shared_test', 3)
   assert found['scores'] == list(range(8))
   assert found['devices'] == [i % 3 for i in range(8)]
 

@@ -2,10 +2,6 @@
 
 import dataclasses
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -21,20 +17,13 @@ from nas_jax.supernets import shared
 from nas_jax.training import optimizers
 from nas_jax.training import recipes
 from nas_jax.training import steps
-
-_ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+from tests import virtual_devices
 
 
 @pytest.fixture(scope='module')
 def differences():
   """The largest difference to one device, by execution on eight."""
-  flags = '--xla_force_host_platform_device_count=8'
-  done = subprocess.run(
-      [sys.executable, '-m', 'tests.supernets.devices_test'], cwd=_ROOT,
-      text=True, capture_output=True, timeout=300,
-      env=os.environ | {'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'})
-  assert done.returncode == 0, done.stderr[-3000:]
-  return json.loads(done.stdout.splitlines()[-1])
+  return virtual_devices.run('tests.supernets.devices_test', 8)
 
 
 @pytest.mark.parametrize('execution', ['blocks', 'whole'])

@@ -1,10 +1,6 @@
 """Two devices are a matter of the process: one is started for all tests."""
 
 import json
-import os
-import pathlib
-import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -15,21 +11,15 @@ from nas_jax.networks import image
 from nas_jax.networks import ops
 from nas_jax.training import classify
 from nas_jax.training import recipes
+from tests import virtual_devices
 
-_ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 _CELL = (('conv_1x1', 0), ('max_pool_3x3', 1))
 
 
 @pytest.fixture(scope='module')
 def on_two():
   """What `_main` found out on two devices."""
-  flags = '--xla_force_host_platform_device_count=2'
-  done = subprocess.run(
-      [sys.executable, '-m', 'tests.training.devices_test'], cwd=_ROOT,
-      text=True, capture_output=True, timeout=300,
-      env=os.environ | {'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'})
-  assert done.returncode == 0, done.stderr[-3000:]
-  return json.loads(done.stdout.splitlines()[-1])
+  return virtual_devices.run('tests.training.devices_test', 2)
 
 
 def test_each_device_has_batch_statistics_of_its_own(on_two):
