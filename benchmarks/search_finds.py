@@ -41,7 +41,7 @@ _GRADIENT = dict(
     num_searches=1, search_epochs=20, search_features=4, search_num_cells=3,
     search_batch_size=32, alpha_learning_rate=3e-3, eigenvalue='off',
     final_features=8, final_num_cells=3, final_epochs=12)
-_ENAS = dict(epochs=70)
+_ENAS_EPOCHS = 70  # 10, 30, 70, ... end a cycle of its learning rate
 _ONE_SHOT = dict(epochs=40, num_children=200)
 # Network of the found cell -> how a method searches it.
 _SPACES = dict(darts=('darts', 'pc_darts'), enas=('enas',),
@@ -56,6 +56,7 @@ def main() -> None:
   parser.add_argument('--image_size', type=int)
   parser.add_argument('--methods', default='darts,pc_darts,enas,one_shot')
   parser.add_argument('--seeds', type=int, default=5)
+  parser.add_argument('--enas_epochs', type=int, default=_ENAS_EPOCHS)
   parser.add_argument('--output', help='JSON file of the results')
   args = parser.parse_args()
 
@@ -83,7 +84,8 @@ def main() -> None:
   result_file.save(
       args.output, load, dataset=args.dataset.split(os.sep)[-1],
       image_size=args.image_size,
-      settings=dict(gradient=_GRADIENT, enas=_ENAS, one_shot=_ONE_SHOT),
+      settings=dict(gradient=_GRADIENT, enas=dict(epochs=args.enas_epochs),
+                    one_shot=_ONE_SHOT),
       summary=summary, rows=rows)
 
 
@@ -141,7 +143,8 @@ def _gradient(args, folder, method, seed):
 
 def _enas(args, folder, method, seed):
   settings = enas.Settings(
-      **enas.SMOKE | _ENAS | _common(args, seed)).filled()
+      **enas.SMOKE | dict(epochs=args.enas_epochs)
+      | _common(args, seed)).filled()
   made = enas.make(settings)
   if method.startswith('random'):
     return made, _random(made, seed)

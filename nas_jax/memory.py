@@ -8,6 +8,7 @@ import sys
 # malloc.h of the GNU C library.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
+_M_ARENA_MAX = -8
 
 _MAPS = pathlib.Path('/proc/self/maps')
 _MOST_MAPS = pathlib.Path('/proc/sys/vm/max_map_count')
@@ -36,8 +37,9 @@ def keep_freed_memory() -> bool:
     mallopt = ctypes.CDLL(None).mallopt
   except AttributeError:
     return False
-  return bool(mallopt(_M_MMAP_MAX, 0)) and bool(
-      mallopt(_M_TRIM_THRESHOLD, -1))
+  # One arena: those of other threads give their parts back all the same.
+  return all([mallopt(_M_ARENA_MAX, 1), mallopt(_M_MMAP_MAX, 0),
+              mallopt(_M_TRIM_THRESHOLD, -1)])
 
 
 def nearly_all_mapped() -> bool:
