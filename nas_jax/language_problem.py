@@ -1,0 +1,161 @@
+"""What a search of recurrent cells for language is about.
+
+The comment on a field is the help of its flag (experiments/flags.py).
+"""
+
+from collections.abc import Callable, Mapping
+import dataclasses
+from typing import Any, NamedTuple
+
+import jax
+
+from nas_jax import base
+from nas_jax import checks
+from nas_jax.data import text
+from nas_jax.networks import language
+from nas_jax.training import language_recipes
+
+_UNITS = ('word', 'character')
+_OF_A_RECIPE = ('epochs', 'batch_size', 'bptt', 'learning_rate')
+
+
+class Problem(NamedTuple):
+  """Where to search, how a child is scored, and what becomes of the best."""
+  space: base.Space
+  corpus: text.Corpus
+  family: str  # of cells, see networks/language.py
+  child: Callable[[base.Genotype], language.Model]
+  child_recipe: language_recipes.LanguageRecipe
+  final_sizes: language.Sizes  # of the result
+  final_recipe: language_recipes.LanguageRecipe
+  # Of the perplexity on the validation part; higher is better.
+  reward: Callable[[float], float]
+  floor: float  # reward of a failed child, below that of any other
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+  """On which text."""
+  scale: str = 'paper'  # what the flags are that are not set
+  dataset: str = 'grammar'  # grammar, ptb, wikitext2 or text:PATH
+  unit: str = 'word'  # what is predicted: word or character
+  data_dir: str | None = None  # folder of the files of the corpus
+  seed: int = 0  # of everything
+  max_train: int | None = None  # use at most so many words of the training part
+
+  def __post_init__(self):
+    checks.one_of('unit', self.unit, _UNITS)
+    checks.at_least(self, 1, 'max_train')
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(DataSettings):
+  """What every search depends on; final_* is of the training of its result."""
+  num_children: int = 100  # cells to evaluate
+  children_per_round: int = 1  # asked for and evaluated together
+  num_finalists: int = 1  # trained to choose the result among them
+  recipe: str = 'fast'  # of children: darts_ptb, nas_rl_medium, fast, ...
+  hidden: int = 64  # units of a child's layer
+  embedding: int | None = None  # of a child's words; unset, hidden
+  num_layers: int = 1  # of a child
+  epochs: int | None = None  # of training a child; unset, the recipe's
+  batch_size: int | None = None  # of training a child; unset, the recipe's
+  bptt: int | None = None  # steps of time of a child's window; as epochs
+  learning_rate: float | None = None  # of a child; unset, the recipe's
+  tied: bool = True  # words are read and predicted by the same vectors
+  final_recipe: str = 'fast'  # of the result
+  final_hidden: int = 64  # units of the result's layer
+  final_embedding: int | None = None  # of the result's words; unset, its hidden
+  final_num_layers: int = 1  # of the result
+  final_epochs: int | None = None  # of training the result; unset, the recipe's
+  final_batch_size: int | None = None  # of the result; unset, the recipe's
+  final_bptt: int | None = None  # of the result; unset, the recipe's
+  final_learning_rate: float | None = None  # of the result; as batch size
+
+  def __post_init__(self):
+    super().__post_init__()
+    checks.at_least(self, 1, 'num_children', 'children_per_round',
+                    'num_finalists')
+    if self.num_children % self.children_per_round:
+      raise ValueError(
+          f'num_children {self.num_children} is not a multiple of '
+          f'children_per_round {self.children_per_round}')
+    for prefix in ('', 'final_'):
+      checks.at_least(self, 1, *(prefix + name for name in (
+          'hidden', 'embedding', 'num_layers', 'epochs', 'batch_size', 'bptt')))
+      recipe_of(self, prefix)
+
+
+def load(settings: DataSettings) -> text.Corpus:
+  """The corpus.
+
+  Raises:
+    ValueError: no such corpus, or what is wrong with its files.
+  """
+  return text.load(
+      settings.dataset, settings.data_dir, unit=settings.unit,
+      seed=settings.seed, max_train=settings.max_train)
+
+
+def make(
+    settings: Settings,
+    space: base.Space,
+    family: str,
+    *,
+    reward: Callable[[float], float],
+    floor: float,
+    changes: Mapping[str, Any] | None = None,
+) -> Problem:
+  """The search; builds one child and one result.
+
+  Args:
+    settings: of the run.
+    space: whose genotypes the family builds.
+    family: of cells.
+    reward: of the perplexity on the validation part.
+    floor: reward of a failed child.
+    changes: fields of the recipe of children that differ.
+
+  Raises:
+    ValueError: no such corpus, or what does not fit.
+  """
+  corpus = load(settings)
+  sizes = sizes_of(settings, corpus)
+
+  def child(genotype: base.Genotype) -> language.Model:
+    return language.make(family, genotype, sizes)
+
+  made = Problem(
+      space, corpus, family, child,
+      dataclasses.replace(recipe_of(settings), **changes or {}),
+      sizes_of(settings, corpus, 'final_'), recipe_of(settings, 'final_'),
+      reward, floor)
+  genotype = space.genotype(space.sample(jax.random.key(settings.seed)))
+  child(genotype)
+  language.make(family, genotype, made.final_sizes)
+  return made
+
+
+def recipe_of(settings: Settings, prefix: str = ''
+              ) -> language_recipes.LanguageRecipe:
+  """The recipe by name with what is set.
+
+  Args:
+    settings: of the run.
+    prefix: '' for children, 'final_' for the result.
+
+  Raises:
+    ValueError: no recipe of this name, or a setting out of range.
+  """
+  changes = {name: getattr(settings, prefix + name) for name in _OF_A_RECIPE}
+  return language_recipes.load(getattr(settings, f'{prefix}recipe'), **{
+      name: value for name, value in changes.items() if value is not None})
+
+
+def sizes_of(settings: Settings, corpus: text.Corpus, prefix: str = ''
+             ) -> language.Sizes:
+  """How large a model is, see `recipe_of`."""
+  hidden = getattr(settings, f'{prefix}hidden')
+  return language.Sizes(
+      len(corpus.vocabulary), getattr(settings, f'{prefix}embedding') or hidden,
+      hidden, getattr(settings, f'{prefix}num_layers'), tied=settings.tied)
