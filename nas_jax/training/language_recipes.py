@@ -1,0 +1,178 @@
+"""How a language model is trained: frozen settings, and published ones by name.
+
+A recipe holds everything but the model and the corpus. The comment on a field
+is the help of its flag.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any, NamedTuple
+
+from nas_jax import checks
+from nas_jax.networks import language
+
+OPTIMIZERS = ('nt_asgd', 'sgd', 'adam')
+_DROP = 'drop_'
+
+
+class Size(NamedTuple):
+  """How large the models of a recipe are, where it is published for."""
+  embedding: int
+  hidden: int
+  num_layers: int = 1
+  init_range: float = .04
+
+
+@dataclasses.dataclass(frozen=True)
+class LanguageRecipe:
+  """What a training depends on, apart from model, corpus and seed.
+
+  `training/language.py` says what is done with it.
+
+  Raises:
+    ValueError: a setting out of range.
+  """
+  epochs: int  # passes over the training part
+  batch_size: int = 64  # streams of text read side by side
+  bptt: int = 35  # steps of time between two updates
+  random_lengths: bool = True  # of these windows, as AWD-LSTM's are
+  optimizer: str = 'nt_asgd'  # nt_asgd (averages in the end), sgd or adam
+  learning_rate: float = 20.  # of a window of bptt steps
+  scale_rate: bool = True  # times length / bptt in a window of another length
+  rate_decay: float = 1.  # factor of the learning rate at each epoch ...
+  decay_from: int = 0  # ... from this one on
+  nonmono: int = 5  # nt_asgd: validations without a better one until it averages
+  clip_norm: float | None = .25  # global norm of a gradient; 0 for no limit
+  weight_decay: float = 8e-7  # times the parameter is added to the gradient
+  drop_output: float = 0.  # share dropped of what predicts
+  drop_hidden: float = 0.  # of what a cell reads of its states
+  drop_inputs: float = 0.  # of what a cell reads of its inputs
+  drop_embedding: float = 0.  # of the features of words
+  drop_words: float = 0.  # of the words of the vocabulary
+  drop_between: float = 0.  # of what one layer gives to the next
+  drop_weight: float = 0.  # of recurrent weights, where the cell knows of it
+  activation_weight: float = 0.  # of the mean square of outputs, in the loss
+  slowness: float = 1e-3  # of the mean square of their changes, in the loss
+  eval_batch_size: int = 10  # streams of a validation
+  test_batch_size: int = 1  # streams of a test
+  patience: int | None = None  # stop after so many epochs not better
+  rollbacks: int = 10  # to the best epoch, from losses that are not finite
+
+  def __post_init__(self):
+    # 0 is what a flag can say.
+    object.__setattr__(self, 'clip_norm', self.clip_norm or None)
+    checks.one_of('optimizer', self.optimizer, OPTIMIZERS)
+    checks.at_least(self, 1, 'epochs', 'batch_size', 'bptt', 'nonmono',
+                    'eval_batch_size', 'test_batch_size', 'patience')
+    checks.at_least(self, 0, 'weight_decay', 'decay_from', 'rollbacks',
+                    'activation_weight', 'slowness')
+    for name in ('learning_rate', 'rate_decay', 'clip_norm'):
+      value = getattr(self, name)
+      if value is not None and not value > 0:
+        raise ValueError(f'{name} is {value}, expected a positive number')
+    self.rates()
+
+  def rates(self) -> language.Rates:
+    """What a model drops in training."""
+    found = {field.name: getattr(self, _DROP + field.name)
+             for field in dataclasses.fields(language.Rates)}
+    for name, rate in found.items():
+      if not 0 <= rate < 1:
+        raise ValueError(
+            f'{_DROP}{name} is {rate}, expected a share in [0, 1)')
+    return language.Rates(**found)
+
+
+# Every field as an option: what is None is the recipe's.
+Overrides = dataclasses.make_dataclass('Overrides', [
+    (field.name, field.type | None, None)
+    for field in dataclasses.fields(LanguageRecipe)], frozen=True)
+Overrides.documented_by = LanguageRecipe
+
+
+# Liu et al., arXiv 1806.09055, and its public code; the search needs fewer
+# epochs than the 8,000 that it may run.
+_DARTS = LanguageRecipe(
+    epochs=8000, drop_output=.75, drop_hidden=.25, drop_inputs=.75,
+    drop_embedding=.2, drop_words=.1)
+# Luo et al., arXiv 1808.07233: the same code, without dropped words.
+_NAO = dataclasses.replace(_DARTS, epochs=4000, drop_words=0.)
+# Merity et al., arXiv 1708.02182, as its public code trains it.
+_AWD = LanguageRecipe(
+    epochs=500, batch_size=20, bptt=70, learning_rate=30., weight_decay=1.2e-6,
+    drop_output=.4, drop_between=.25, drop_embedding=.4, drop_words=.1,
+    drop_weight=.5, activation_weight=2., slowness=1.)
+
+RECIPES: Mapping[str, LanguageRecipe] = {
+    'darts_ptb': _DARTS,
+    'darts_wt2': dataclasses.replace(
+        _DARTS, drop_hidden=.15, weight_decay=5e-7),
+    # Of the weights while alphas are searched.
+    'darts_rnn_search': dataclasses.replace(
+        _DARTS, epochs=50, batch_size=256, random_lengths=False,
+        optimizer='sgd', weight_decay=5e-7, drop_words=0.),
+    # google-research/enas_lm, the final training. Note: the weight of slow
+    # outputs is assumed, that of its search.
+    'enas_final': LanguageRecipe(
+        epochs=3000, nonmono=10, drop_output=.75, drop_hidden=.225,
+        drop_inputs=.725, drop_embedding=.175, drop_words=.125,
+        activation_weight=.7, slowness=1.),
+    'nao_ptb': _NAO,
+    'nao_wt2': dataclasses.replace(
+        _NAO, epochs=2000, drop_hidden=.15, weight_decay=5e-7),
+    # Zoph and Le, arXiv 1611.01578: children of 35 epochs, of the size of
+    # the medium LSTM. Note: the rest is assumed, as that LSTM is usually
+    # trained: a rate of 1 and a norm of 5 for losses summed over 35 steps, the
+    # rate divided by 1.2 after six epochs, half of what is not recurrent
+    # dropped; a quarter of the states and a tenth of the words are.
+    'nas_rl_medium': LanguageRecipe(
+        epochs=35, batch_size=20, random_lengths=False, optimizer='sgd',
+        learning_rate=35., rate_decay=1 / 1.2, decay_from=6, clip_norm=5 / 35,
+        weight_decay=0., drop_output=.5, drop_between=.5, drop_hidden=.25,
+        drop_embedding=.5, drop_words=.1, slowness=0.),
+    # The same cell on characters. Note: the epochs, the norm, and which of
+    # the two rates is whose are assumed.
+    'char': LanguageRecipe(
+        epochs=50, batch_size=32, bptt=100, random_lengths=False,
+        optimizer='adam', learning_rate=1e-3, scale_rate=False, clip_norm=1.,
+        weight_decay=0., drop_embedding=.2, drop_between=.5, drop_output=.5,
+        slowness=0.),
+    'awd_ptb': _AWD,
+    # Note: that only batch size and epochs differ is assumed.
+    'awd_wt2': dataclasses.replace(_AWD, epochs=750, batch_size=80),
+    # Ours: for small models and minutes.
+    'fast': LanguageRecipe(
+        epochs=10, batch_size=32, optimizer='adam', learning_rate=4e-3,
+        scale_rate=False, rate_decay=.5, decay_from=6, weight_decay=0.,
+        random_lengths=False, drop_output=.1, slowness=0., rollbacks=2),
+}
+
+# Note: of the tree of NAS-RL the units are inferred from the number of
+# parameters.
+SIZES: Mapping[str, Size] = {
+    'darts_ptb': Size(850, 850), 'darts_wt2': Size(700, 700),
+    'darts_rnn_search': Size(300, 300),
+    'enas_final': Size(800, 800, init_range=.05),
+    'nao_ptb': Size(850, 850), 'nao_wt2': Size(700, 700),
+    'nas_rl_medium': Size(740, 740, 2, .05), 'char': Size(128, 800, 2),
+    'awd_ptb': Size(400, 1150, 3), 'awd_wt2': Size(400, 1150, 3),
+    'fast': Size(128, 128),
+}
+
+
+def load(name: str, **changes: Any) -> LanguageRecipe:
+  """A recipe by name, with fields that differ.
+
+  Raises:
+    ValueError: there is none of this name, or a value out of range.
+  """
+  checks.one_of('recipe', name, RECIPES)
+  return dataclasses.replace(RECIPES[name], **changes)
+
+
+def override(recipe: LanguageRecipe, overrides: Overrides) -> LanguageRecipe:
+  """The recipe with the fields of `overrides` that are not None."""
+  names = [field.name for field in dataclasses.fields(LanguageRecipe)]
+  return dataclasses.replace(recipe, **{
+      name: getattr(overrides, name) for name in names
+      if getattr(overrides, name) is not None})
