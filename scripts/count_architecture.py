@@ -109,6 +109,8 @@ def listing(form: str = 'text', network: str = 'cifar') -> str:
   _check_format(form)
   found = []
   for name, preset in presets.PRESETS.items():
+    if preset.family not in zoo.FAMILIES:
+      continue
     kinds = zoo.FAMILIES[preset.family].defaults
     kind = network if network in kinds else next(iter(kinds))
     found.append({

@@ -26,6 +26,7 @@ from nas_jax.networks import shake_shake
 from nas_jax.networks import single_path
 from nas_jax.networks import tokens
 from nas_jax.spaces import presets
+from nas_jax.spaces import recurrent
 
 
 class Family(NamedTuple):
@@ -101,6 +102,10 @@ def build(
   Raises:
     ValueError: what the family cannot build.
   """
+  if preset.family in recurrent.FAMILIES:
+    raise ValueError(
+        f'a recurrent cell (family {preset.family}) is no network for images: '
+        'train it on text with experiments/train_language.py')
   if preset.family not in FAMILIES:
     raise ValueError(f'unknown family of networks {preset.family!r}, expected '
                      f'one of {", ".join(FAMILIES)}')

@@ -11,6 +11,7 @@ from nas_jax.spaces import presets_bench
 from nas_jax.spaces import presets_darts
 from nas_jax.spaces import presets_human
 from nas_jax.spaces import presets_nasnet
+from nas_jax.spaces import presets_recurrent
 from nas_jax.spaces import presets_rl
 from nas_jax.spaces import presets_single_path
 
@@ -23,6 +24,7 @@ PRESETS: dict[str, Preset] = {
     **presets_human.PRESETS,
     **presets_single_path.PRESETS,
     **presets_bench.PRESETS,
+    **presets_recurrent.PRESETS,
 }
 
 # Of a file that does not say its family.
