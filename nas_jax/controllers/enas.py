@@ -1,6 +1,7 @@
 """The controllers of ENAS: an LSTM that reads what it has chosen.
 
-Scoring is sampling with noise that leaves no choice.
+That of recurrent cells is in enas_chain.py. Scoring is sampling with noise
+that leaves no choice.
 
 Reference: Pham et al., Efficient Neural Architecture Search via Parameter
   Sharing, arXiv 1802.03268, sec. 2.2 to 2.4; melodyguan/enas
@@ -17,9 +18,10 @@ import numpy as np
 
 from nas_jax import base
 from nas_jax import checks
+from nas_jax.controllers import enas_parts
 from nas_jax.controllers import recurrent
 
-ENTROPIES = ('sampled', 'full')
+ENTROPIES = enas_parts.ENTROPIES
 _NUM_CELLS = 2  # the normal and the reduction cell
 # Of separable convolutions (the first two operations) and of all others.
 _FIRST_BIAS = 10., 0.
@@ -138,52 +140,7 @@ def micro(
       temperature, op_tanh_reduce))
 
 
-class _Lstm(nn.Module):
-  """One layer without biases: gates i, f, o, g from one product."""
-  hidden_size: int
-  init_scale: float
-
-  def setup(self):
-    size = self.hidden_size
-    self.kernel = self.param(
-        'kernel', recurrent.uniform(self.init_scale), (2 * size, 4 * size))
-
-  def start(self):
-    return (jnp.zeros(self.hidden_size),) * 2
-
-  def __call__(self, state, x):
-    """(h, c), x [H] -> the next state."""
-    h, c = state
-    i, f, o, g = jnp.split(jnp.concatenate([x, h]) @ self.kernel, 4)
-    return recurrent.gates(jnp.concatenate([i, g, f, o]), c)
-
-
-class _Policy(nn.Module):
-  """What both have: K operations, H hidden units."""
-
-  def _setup(self):
-    k, hidden = self.num_operations, self.hidden_size
-    uniform = recurrent.uniform(self.init_scale)
-    self.lstm = _Lstm(hidden, self.init_scale)
-    self.start = self.param('start', uniform, (hidden,))
-    self.embeddings = self.param('embeddings', uniform, (k, hidden))
-    self.kernel = self.param('kernel', uniform, (hidden, k))
-    self.previous = self.param('previous', uniform, (hidden, hidden))
-    self.current = self.param('current', uniform, (hidden, hidden))
-    self.v = self.param('v', uniform, (hidden,))
-
-  def _attention(self, keys, h):
-    """Logits [N] of anchors with keys W1 h_j [N, H]."""
-    return recurrent.squash(
-        jnp.tanh(keys + h @ self.current) @ self.v, self.tanh_constant,
-        self.temperature)
-
-  def _scan(self, step, carry, now):
-    return nn.scan(step, variable_broadcast='params',
-                   split_rngs={'params': False})(self, carry, now)
-
-
-class _Macro(_Policy):
+class _Macro(enas_parts.Policy):
   """L layers; a genome has L operations and L (L - 1) / 2 skips."""
   num_layers: int
   num_operations: int
@@ -224,7 +181,8 @@ class _Macro(_Policy):
     bits = genome[_others(starts, genome.shape[0])]
     noise = jnp.zeros((self.num_layers,) * 2).at[rows, columns].set(
         jnp.where(bits > 0, jnp.inf, -jnp.inf))
-    return self._run(_only(genome[starts], self.num_operations), noise)
+    return self._run(
+        enas_parts.only(genome[starts], self.num_operations), noise)
 
   def _run(self, op_noise, bit_noise):
     """Choices and logits of operations [L], [L, K] and skips, both [L, L]."""
@@ -257,11 +215,8 @@ class _Macro(_Policy):
     of_ops = recurrent.categorical(op_logits, ops)
     # Of [-q, q] the second: sigmoid(2 q).
     of_bits = recurrent.bernoulli(2 * skip_logits, bits)
-    log_probs, entropies = (self._flat(*parts)
-                            for parts in zip(of_ops, of_bits))
-    if self.entropy == 'sampled':
-      entropies = -jnp.exp(log_probs) * log_probs
-    return base.Score(log_probs, entropies)
+    return enas_parts.of_kind(self.entropy, base.Score(*(
+        self._flat(*parts) for parts in zip(of_ops, of_bits))))
 
   def _flat(self, ops, bits):
     starts, rows, columns = _macro_positions(self.num_layers)
@@ -270,7 +225,7 @@ class _Macro(_Policy):
     return flat.at[_others(starts, size)].set(bits[rows, columns])
 
 
-class _Micro(_Policy):
+class _Micro(enas_parts.Policy):
   """B nodes; a genome has (input, operation) twice for each of 2 B nodes."""
   num_nodes: int
   num_operations: int
@@ -294,8 +249,8 @@ class _Micro(_Policy):
 
   def score(self, genome):
     choices = genome.reshape(_NUM_CELLS, self.num_nodes, 2, 2)
-    return self._run(_only(choices[..., 0], self.num_nodes + 2),
-                     _only(choices[..., 1], self.num_operations))[1]
+    return self._run(enas_parts.only(choices[..., 0], self.num_nodes + 2),
+                     enas_parts.only(choices[..., 1], self.num_operations))[1]
 
   def _run(self, input_noise, op_noise):
     """The genome and its score."""
@@ -353,11 +308,6 @@ class _Micro(_Policy):
   def _favoured(self, first, others):
     return jnp.where(np.arange(self.num_operations) < _NUM_FAVOURED, first,
                      others).astype(jnp.float32)
-
-
-def _only(choices, count):
-  """Noise under which a softmax has no choice but these: [...] to [..., C]."""
-  return jnp.where(jax.nn.one_hot(choices, count) > 0, 0, -jnp.inf)
 
 
 def _macro_positions(num_layers):
