@@ -106,7 +106,7 @@ def _measure(args, task, execution, ahead) -> dict:
     proposals = base.Proposals(np.stack([space.sample(k) for k in keys]))
     start = time.perf_counter()
     evaluation, _ = evaluator.evaluate(
-        jax.random.key(0), scratch.ScratchState(), proposals)
+        jax.random.key(0), evaluator.init(jax.random.key(0)), proposals)
     wall = time.perf_counter() - start
     assert not evaluation.metrics['failed'].any()
     found[name] = {

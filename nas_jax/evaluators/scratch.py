@@ -3,39 +3,26 @@
 from collections.abc import Callable
 from concurrent import futures
 import dataclasses
-import hashlib
-import json
-import math
 import os
 import queue
 import threading
-import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from absl import logging
 import jax
 import numpy as np
 
 from nas_jax import base
 from nas_jax import parallel
-from nas_jax import records
 from nas_jax.data import batches
 from nas_jax.data import images as image_data
 from nas_jax.data import splits
+from nas_jax.evaluators import children
 from nas_jax.networks import graph
-from nas_jax.spaces import genotypes
 from nas_jax.training import classify
 from nas_jax.training import fit
 from nas_jax.training import recipes
 
-Child = dict[str, Any]
-_FIELDS = ('genotype', 'reward', 'metrics', 'seconds', 'error')
 _METRICS = ('validation_accuracy', 'train_accuracy', 'epochs', 'num_params')
-_SECONDS = ('compile', 'train')
-
-
-class ScratchState(NamedTuple):
-  """Nothing: a child's score is a function of the seed and its genotype."""
 
 
 class Outcome(NamedTuple):
@@ -116,46 +103,18 @@ def scratch(
   if scoring.folds < 0 or scoring.folds == 1:
     raise ValueError(f'folds is {scoring.folds}, expected 0 or at least 2')
   devices = parallel.local_devices(num_devices)
-  known = {_name(child['genotype']): child for child in _read(cache)}
-  if cache and os.path.exists(cache):
-    records.rewrite(cache, known.values())  # Drops a line cut short.
   bench = _Bench(build, data, recipe, seed, scoring, execution, devices)
 
-  def keep(child: Child) -> None:
-    known[_name(child['genotype'])] = child
-    if cache:
-      records.append(cache, [child])
-
-  def train_all(found: dict[str, base.Genotype]) -> None:
-    todo = {name: g for name, g in found.items() if name not in known}
+  def train_all(todo: children.Todo, keep: children.Keep) -> None:
     if num_devices > 1:
       bench.train_on_all_devices(todo, keep)
-      return
-    with futures.ThreadPoolExecutor(1) as background:
-      ahead = {name: background.submit(bench.compile, g, 0)
-               for name, g in todo.items()} if compile_ahead else {}
-      try:
-        for name, found_genotype in todo.items():
-          keep(bench.train(found_genotype, 0, ahead.get(name)))
-      finally:
-        background.shutdown(cancel_futures=True)
+    else:
+      children.in_turn(
+          todo, keep, lambda g: bench.compile(g, 0),
+          lambda g, trainer: bench.train(g, 0, trainer), ahead=compile_ahead)
 
-  def evaluate(key, state, proposals):
-    del key  # The score depends on the seed and the genotype alone.
-    mine = parallel.host_slice(len(proposals.genomes))
-    found = [genotype(g) for g in np.asarray(proposals.genomes)[mine]]
-    names = [_name(genotypes.to_json(g)) for g in found]
-    train_all(dict(zip(names, found)))
-    children = [known[name] for name in names]
-    column = lambda get: np.array([get(c) for c in children], np.float32)
-    metrics = {m: column(lambda c: c['metrics'][m])
-               for m in (*_METRICS, 'failed')}
-    metrics |= {f'{s}_seconds': column(lambda c: c['seconds'][s])
-                for s in _SECONDS}
-    rewards = column(lambda c: c['reward'])
-    return base.Evaluation(*parallel.gather((rewards, metrics))), state
-
-  return base.Evaluator(lambda key: ScratchState(), evaluate, jittable=False)
+  return children.evaluator(
+      genotype, train_all, metrics=_METRICS, cache=cache)
 
 
 class _NoBetterThanChance(Exception):
@@ -184,9 +143,8 @@ class _Bench:
           classify.task_of(self._data, self._recipe.standardise),
           execution=self._execution)
 
-  def train_on_all_devices(
-      self, todo: dict[str, base.Genotype], keep: Callable[[Child], None]
-  ) -> None:
+  def train_on_all_devices(self, todo: children.Todo, keep: children.Keep
+                           ) -> None:
     """Trains one child per device at a time; `keep` gets each at its end."""
     self._stop.clear()
     lock = threading.Lock()
@@ -215,38 +173,19 @@ class _Bench:
 
   def train(
       self, genotype: base.Genotype, device: int,
-      trainer: futures.Future | None = None) -> Child:
+      trainer: futures.Future | None = None) -> children.Child:
     """Trains one child; what the search must survive becomes the floor."""
-    child = {
-        'genotype': genotypes.to_json(genotype),
-        'reward': float(self._scoring.floor),
-        'metrics': dict.fromkeys(_METRICS, 0.) | {'failed': 1.},
-        'seconds': dict.fromkeys(_SECONDS, 0.), 'error': None}
-    try:
-      try:
-        compiled = (
-            trainer.result() if trainer else self.compile(genotype, device))
-      except ValueError as e:
-        child['error'] = f'cannot be built: {e}'
-      else:
-        child['seconds']['compile'] = compiled.compile_seconds
-        start = time.perf_counter()
-        self._score(child, genotype, compiled, device)
-        child['seconds']['train'] = time.perf_counter() - start
-    except (MemoryError, jax.errors.JaxRuntimeError) as e:
-      if not classify.out_of_memory(e):
-        raise
-      child['error'] = f'out of memory: {str(e).splitlines()[0][:200]}'
-    if child['error']:
-      logging.warning('child %s failed: %s', _name(child['genotype']),
-                      child['error'])
-    return child
+    return children.train(
+        genotype,
+        trainer.result if trainer else lambda: self.compile(genotype, device),
+        lambda child, compiled: self._score(child, genotype, compiled, device),
+        floor=self._scoring.floor, metrics=_METRICS)
 
-  def _score(self, child: Child, genotype: base.Genotype,
-             trainer: classify.Trainer, device: int) -> None:
-    """Fills in the metrics and the reward, or the error."""
+  def _score(self, child: children.Child, genotype: base.Genotype,
+             trainer: classify.Trainer, device: int) -> float | None:
+    """The reward; fills in the metrics, or the error."""
     metrics, scoring = child['metrics'], self._scoring
-    number = _hash(_name(child['genotype']))
+    number = children.number_of(children.name_of(child['genotype']))
     with jax.default_device(self._devices[device]):
       train, validation = self._split(number, device)
       state, log = self._fit(
@@ -257,20 +196,16 @@ class _Bench:
       metrics['epochs'] = float(len(log))
       if fit.diverged(log):
         child['error'] = f'diverged in epoch {log[-1]["epoch"]}'
-        return
+        return None
       accuracy, loss = classify.measure(
           trainer, self._recipe, state, validation)
     counted = log if self._recipe.patience else (
         log[len(log) - scoring.validate_last:])
     accuracy = max((r['validation_accuracy'] for r in counted
                     if 'validation_accuracy' in r), default=accuracy)
-    reward = float(scoring.reward(Outcome(genotype, log, accuracy, loss)))
-    if not math.isfinite(reward):
-      child['error'] = f'the reward is {reward}'
-      return
-    child['reward'] = reward
-    metrics.update(validation_accuracy=accuracy, failed=0.,
+    metrics.update(validation_accuracy=accuracy,
                    train_accuracy=log[-1]['train_accuracy'])
+    return scoring.reward(Outcome(genotype, log, accuracy, loss))
 
   def _fit(self, key, trainer, train, validation):
     """Trains, and again with a lower rate where the first epoch taught nothing.
@@ -320,20 +255,3 @@ class _Bench:
   def _check_stop(self, record: fit.Record) -> None:
     if self._stop.is_set():
       raise RuntimeError(f'stopped after epoch {record["epoch"]}')
-
-
-def _read(cache: str | os.PathLike | None) -> list[Child]:
-  children = records.read(cache) if cache else []
-  for number, child in enumerate(children, 1):
-    if not isinstance(child, dict) or not set(_FIELDS) <= set(child):
-      raise ValueError(
-          f'{cache}, line {number} is not a trained child: {child!r}')
-  return children
-
-
-def _name(genotype_json: Any) -> str:
-  return json.dumps(genotype_json)
-
-
-def _hash(name: str) -> int:
-  return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], 'big')

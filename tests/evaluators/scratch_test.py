@@ -12,9 +12,11 @@ from nas_jax import base
 from nas_jax import records
 from nas_jax import search
 from nas_jax.data import images as image_data
+from nas_jax.evaluators import children
 from nas_jax.evaluators import scratch
 from nas_jax.networks import image
 from nas_jax.spaces import cell
+from nas_jax.spaces import genotypes
 from nas_jax.strategies import random_search
 from nas_jax.training import classify
 from nas_jax.training import fit
@@ -97,9 +99,9 @@ def test_the_reward_is_that_of_training_by_hand(data):
   net = _Build(data)(_SPACE.genotype(jnp.array(_CONV)))
   evaluation = _evaluate(_evaluator(data), _CONV)
   trainer = classify.compile_trainer(net, _RECIPE, classify.task_of(data))
-  name = json.dumps(scratch.genotypes.to_json(
+  name = json.dumps(genotypes.to_json(
       _SPACE.genotype(jnp.array(_CONV))))
-  key = jax.random.fold_in(jax.random.key(0), scratch._hash(name))
+  key = jax.random.fold_in(jax.random.key(0), children.number_of(name))
   state, log = fit.fit(key, trainer, _RECIPE, data.train, seed=0)
   assert evaluation.rewards[0] == np.float32(
       classify.evaluate(trainer, _RECIPE, state, data.validation))
