@@ -181,13 +181,86 @@ def conclude(
       for name, (place, label, history) in runs.items()}
   histories = {name: history for name, (_, _, history) in runs.items()}
   data = problem.data
-  return _report(folder, workdirs.header(
+  return write_report(folder, workdirs.header(
       experiment, settings.dataset, settings) | {
           'result': results['result'][0],
           'random_search': results.get('random_search', (None,))[0],
           'knn': {'test_accuracy': knn.knn_accuracy(data.train, data.test)},
-          'search': _count(histories['result']),
-          'cost': _cost(histories, results, cost or {})} | dict(more or {}))
+          'search': count_children(histories['result']),
+          'cost': costs(histories, results, cost)} | dict(more or {}))
+
+
+def ranked(history: list[dict[str, Any]], label: str) -> list[dict[str, Any]]:
+  """The records of different children that did not fail, the best first.
+
+  Raises:
+    ValueError: all failed.
+  """
+  found = {}
+  for record in sorted(history, key=lambda r: -r['reward']):
+    if not record['metrics']['failed']:
+      found.setdefault(str(record['genotype']), record)
+  if not found:
+    raise ValueError(f'all {len(history)} children of {label} failed: '
+                     'children.jsonl says why')
+  return list(found.values())
+
+
+def count_children(history: list[dict[str, Any]]) -> dict[str, Any]:
+  """How many children there were, and which was the best."""
+  trained = {str(r['genotype']): r for r in history}
+  best = max(history, key=lambda r: r['reward'])
+  return {
+      'num_children': len(history), 'num_trained': len(trained),
+      'num_failed': sum(bool(r['metrics']['failed']) for r in history),
+      'best_reward': best['reward'], 'best_child': best['child']}
+
+
+def costs(
+    histories: Mapping[str, list[dict[str, Any]]],
+    results: Mapping[str, tuple[Any, Mapping[str, float]]],
+    more: Mapping[str, float] | None = None,
+) -> dict[str, float]:
+  """Seconds; a child that both searches met is counted for the first.
+
+  Args:
+    histories: the records of all children by search, 'result' first.
+    results: by search, the result and its seconds by phase.
+    more: seconds of what is no child, by name (`*_seconds`).
+  """
+  cost, met = {}, set()
+  for name, history in histories.items():
+    # The parts say how it was scored, trained or with shared weights.
+    new = {(str(r['genotype']), *r['seconds']): r['seconds'] for r in history
+           if (str(r['genotype']), *r['seconds']) not in met}
+    met |= set(new)
+    spent = {part: sum(seconds.get(part, 0.) for seconds in new.values())
+             for part in dict.fromkeys(p for s in new.values() for p in s)}
+    phases = results[name][1]
+    if name == 'result':
+      cost |= {'search_seconds': sum(spent.values()),
+               **{f'{part}_seconds': spent[part] for part in spent},
+               'selection_seconds': phases['selection'],
+               'retrain_seconds': phases['retrain']}
+    else:
+      cost |= {'random_search_seconds': sum(spent.values()),
+               'random_selection_seconds': phases['selection'],
+               'random_retrain_seconds': phases['retrain']}
+  parts = ('search', 'selection', 'retrain', 'random_search',
+           'random_selection', 'random_retrain')
+  for name, seconds in (more or {}).items():
+    cost[name] = cost.get(name, 0.) + seconds
+  return cost | {'total_seconds': sum(
+      cost.get(f'{part}_seconds', 0.) for part in parts)}
+
+
+def write_report(folder: pathlib.Path, summary: dict[str, Any]
+                 ) -> dict[str, Any]:
+  """Writes summary.json and report.html, and says what they say."""
+  records.write_json(folder / 'summary.json', summary)
+  path = report.write(folder)
+  print(report.terminal_summary(summary, path), flush=True)
+  return summary
 
 
 def train_network(
@@ -238,7 +311,7 @@ def train_network(
     results.append(result | {'seed': job.seed})
     total += seconds
   result = results[0] if len(jobs) == 1 else _over_seeds(results)
-  return _report(folder, header | {
+  return write_report(folder, header | {
       'result': {k: v for k, v in result.items() if k != 'seed'},
       **({'seeds': results} if len(jobs) > 1 else {}),
       'knn': {'test_accuracy': knn.knn_accuracy(data.train, data.test)},
@@ -268,14 +341,9 @@ def _over_seeds(results):
 def _finished(folder: pathlib.Path) -> dict[str, Any] | None:
   """The summary of a run that is over, said again."""
   path = folder / 'summary.json'
-  return _report(folder, records.read_json(path)) if path.exists() else None
-
-
-def _report(folder: pathlib.Path, summary: dict[str, Any]) -> dict[str, Any]:
-  records.write_json(folder / 'summary.json', summary)
-  path = report.write(folder)
-  print(report.terminal_summary(summary, path), flush=True)
-  return summary
+  if not path.exists():
+    return None
+  return write_report(folder, records.read_json(path))
 
 
 def _estimate(problem, settings, baseline):
@@ -297,15 +365,8 @@ def _estimate(problem, settings, baseline):
 
 def _finish(folder, history, problem, num_finalists, label, trained=True):
   """Selects, retrains and tests; (result, seconds by phase)."""
-  ranked = {}
-  for record in sorted(history, key=lambda r: -r['reward']):
-    if not record['metrics']['failed']:
-      ranked.setdefault(str(record['genotype']), record)
-  if not ranked:
-    raise ValueError(f'all {len(history)} children of {label} failed: '
-                     'children.jsonl says why')
   candidates = [
-      (record, job) for record in list(ranked.values())[:num_finalists]
+      (record, job) for record in ranked(history, label)[:num_finalists]
       for job in problem.final_jobs(genotypes.from_json(record['genotype']))]
   (chosen, job), selection = candidates[0], 0.
   accuracy = chosen['metrics']['validation_accuracy'] if trained else None
@@ -331,40 +392,3 @@ def _finish(folder, history, problem, num_finalists, label, trained=True):
 def _done(folder, what):
   """Rounds or epochs that a resumed run need not do again."""
   return max(checkpoint.steps(folder / 'checkpoints' / what), default=0)
-
-
-def _count(history):
-  trained = {str(r['genotype']): r for r in history}
-  best = max(history, key=lambda r: r['reward'])
-  return {
-      'num_children': len(history), 'num_trained': len(trained),
-      'num_failed': sum(bool(r['metrics']['failed']) for r in history),
-      'best_reward': best['reward'], 'best_child': best['child']}
-
-
-def _cost(histories, results, more=()):
-  """Seconds; a child that both searches met is counted for the first."""
-  cost, met = {}, set()
-  for name, history in histories.items():
-    # The parts say how it was scored, trained or with shared weights.
-    new = {(str(r['genotype']), *r['seconds']): r['seconds'] for r in history
-           if (str(r['genotype']), *r['seconds']) not in met}
-    met |= set(new)
-    spent = {part: sum(seconds.get(part, 0.) for seconds in new.values())
-             for part in dict.fromkeys(p for s in new.values() for p in s)}
-    phases = results[name][1]
-    if name == 'result':
-      cost |= {'search_seconds': sum(spent.values()),
-               **{f'{part}_seconds': spent[part] for part in spent},
-               'selection_seconds': phases['selection'],
-               'retrain_seconds': phases['retrain']}
-    else:
-      cost |= {'random_search_seconds': sum(spent.values()),
-               'random_selection_seconds': phases['selection'],
-               'random_retrain_seconds': phases['retrain']}
-  parts = ('search', 'selection', 'retrain', 'random_search',
-           'random_selection', 'random_retrain')
-  for name, seconds in dict(more).items():
-    cost[name] = cost.get(name, 0.) + seconds
-  return cost | {'total_seconds': sum(
-      cost.get(f'{part}_seconds', 0.) for part in parts)}

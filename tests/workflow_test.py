@@ -38,7 +38,7 @@ def test_a_child_is_paid_once():
       'random_search': [_record(0, [2], .6), _record(1, [3], .1, 4., 8.)]}
   results = {'result': ({}, {'selection': 16., 'retrain': 32.}),
              'random_search': ({}, {'selection': 64., 'retrain': 128.})}
-  assert workflow._cost(histories, results) == {
+  assert workflow.costs(histories, results) == {
       'search_seconds': 6., 'compile_seconds': 2., 'train_seconds': 4.,
       'selection_seconds': 16., 'retrain_seconds': 32.,
       'random_search_seconds': 12., 'random_selection_seconds': 64.,
@@ -46,7 +46,7 @@ def test_a_child_is_paid_once():
 
 
 def test_the_count_is_of_different_children():
-  assert workflow._count([
+  assert workflow.count_children([
       _record(0, [1], .5), _record(1, [2], .6), _record(2, [1], .5),
       _record(3, [3], 0., failed=1.), _record(4, [4], .6)]) == {
           'num_children': 5, 'num_trained': 4, 'num_failed': 1,
