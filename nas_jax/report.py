@@ -20,7 +20,9 @@ from nas_jax import report_searches
 from nas_jax import statistics
 
 _ALWAYS = ('validation_accuracy', 'test_accuracy')
-_COLUMNS = _ALWAYS + ('test_error_percent', 'num_params', 'multiply_adds')
+_COLUMNS = _ALWAYS + (
+    'test_error_percent', 'validation_perplexity', 'test_perplexity',
+    'num_params', 'multiply_adds')
 _NAMES = {
     'num_params': 'parameters', 'num_test': 'test images',
     'multiply_adds': 'multiply-adds', 'test_error_percent': 'test error',
@@ -32,6 +34,8 @@ _NAMES = {
     'random_retrain_seconds': "retraining random search's",
     'std_best_reward': 'standard deviation', 'num_seeds': 'seeds',
     'std_test_accuracy': 'standard deviation',
+    'excess_percent': 'above the best possible',
+    'lstm_seconds': 'training the LSTM', 'num_test_tokens': 'test tokens',
 }
 # What decides, first of all, and whether more of it is better.
 _MEASURES = (('test_accuracy', True), ('test_perplexity', False),
@@ -94,7 +98,8 @@ def terminal_summary(
   rows = _systems(name, summary)
   keys = [k for k in _keys([r for _, r in rows]) if k in (
       *_ALWAYS, 'num_params', 'test_perplexity', 'validation_perplexity',
-      'mean_best_reward', 'std_best_reward', 'std_test_accuracy')]
+      'excess_percent', 'test_bits_per_character', 'mean_best_reward',
+      'std_best_reward', 'std_test_accuracy')]
   grid = [['', *(_label(k) for k in keys)]]
   grid += [[who, *(_show(r.get(k), k) for k in keys)] for who, r in rows]
   search, cost = summary.get('search') or {}, summary.get('cost') or {}
@@ -126,6 +131,8 @@ def _load(folder: pathlib.Path) -> dict[str, Any]:
 def _systems(name, summary) -> list[tuple[str, Mapping[str, Any]]]:
   rows = [(name, summary.get('result') or {}),
           ('random search', summary.get('random_search') or {}),
+          # Whatever else was trained or counted on the same data.
+          *(summary.get('beside') or {}).items(),
           ('k-nearest neighbours', summary.get('knn') or {})]
   return [r for r in rows if r[1] or not rows[0][1]]
 
@@ -319,8 +326,8 @@ def _appendix(config, summary) -> str:
   versions = (summary.get('versions') or {}) | (config.get('versions') or {})
   rest = {k: v for k, v in summary.items() if k not in (
       'experiment', 'dataset', 'seed', 'scale', 'result', 'random_search',
-      'knn', 'search', 'cost', 'hardware', 'versions', 'curve', 'method',
-      'searches')}
+      'beside', 'knn', 'search', 'cost', 'hardware', 'versions', 'curve',
+      'method', 'searches')}
   more = [('Other numbers', rest, False), ('Versions', versions, True),
           ('Flags', config.get('flags') or {}, True)]
   parts += [f'<details><summary>{name}</summary>{_pairs(values, exact)}'

@@ -234,9 +234,28 @@ def test_perplexity_is_better_when_low(workdir):
       'result': {'test_perplexity': 61.5, 'num_params': 1},
       'random_search': {'test_perplexity': 60.25}})
   page = Page(report.write(workdir).read_text())
-  assert page.rows[0] == ['', 'parameters', 'test perplexity']
+  assert page.rows[0] == ['', 'test perplexity', 'parameters']
   assert ('the search did not beat random search at equal budget: test '
           'perplexity 61.5 against 60.25.') in page.text
+
+
+def test_what_stands_beside_the_result_has_a_row(workdir):
+  summary = {
+      'experiment': 'nao', 'dataset': 'grammar', 'seed': 0, 'scale': 'smoke',
+      'result': {'validation_perplexity': 6.5, 'test_perplexity': 6.25,
+                 'num_params': 1024},
+      'random_search': {'test_perplexity': 7.},
+      'beside': {'bigrams': {'test_perplexity': 9.5},
+                 'best possible': {'test_perplexity': 5.75}}}
+  records.write_json(workdir / 'summary.json', summary)
+  page = Page(report.write(workdir).read_text())
+  assert page.rows[:5] == [
+      ['', 'validation perplexity', 'test perplexity', 'parameters'],
+      ['nao', '6.5', '6.25', '1,024'],
+      ['random search, equal budget', '–', '7', '–'],
+      ['bigrams', '–', '9.5', '–'], ['best possible', '–', '5.75', '–']]
+  text = report.terminal_summary(summary, 'report.html').splitlines()
+  assert text[5].split() == ['best', 'possible', '-', '5.75', '-']
 
 
 def test_terminal_summary():
