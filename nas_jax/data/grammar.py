@@ -82,11 +82,13 @@ def stationary(source: Source) -> np.ndarray:
   for state in range(num_states):
     np.add.at(transitions[state], source.successors[state],
               source.probabilities[state])
-  # pi (P - 1) = 0 and sum(pi) = 1, in the sense of least squares.
-  equations = np.vstack([transitions.T - np.eye(num_states),
-                         np.ones(num_states)])
-  right = np.append(np.zeros(num_states), 1.)
-  return np.linalg.lstsq(equations, right, rcond=None)[0]
+  # pi (P - 1) = 0, of which one equation follows from the others; instead of
+  # it the sum is 1.
+  equations = transitions.T - np.eye(num_states)
+  equations[-1] = 1.
+  right = np.zeros(num_states)
+  right[-1] = 1.
+  return np.linalg.solve(equations, right)
 
 
 def entropy_rate(source: Source) -> float:
@@ -142,10 +144,11 @@ def text(source: Source, tokens: np.ndarray) -> str:
 
 def loss(source: Source, tokens: np.ndarray) -> float:
   """Nats per word that the source itself loses on a text from state 0."""
+  rows, successors = source.probabilities.tolist(), source.successors.tolist()
   state, total = 0, 0.
   for token in tokens.tolist():
-    total -= math.log(source.probabilities[state, token])
-    state = source.successors[state, token]
+    total -= math.log(rows[state][token])
+    state = successors[state][token]
   return total / len(tokens)
 
 

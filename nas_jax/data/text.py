@@ -50,7 +50,8 @@ def load(
   line is <eos> alone. Of characters, a line is its characters and a line
   feed. The vocabulary is that of the whole training part, words in the order
   in which they appear, characters in that of Unicode; what else the other
-  parts hold becomes <unk>, which is added where there is none.
+  parts hold becomes <unk>, which is added where there is none. (The words of
+  the grammar are numbered once for all seeds.)
 
   Args:
     name: one of `NAMES`, with a file or folder in place of PATH. A file is
@@ -113,8 +114,11 @@ def _from_grammar(unit: str, seed: int) -> Corpus:
   source = grammar.source()
   drawn = [grammar.sample(source, (seed, part), size)
            for part, size in enumerate(grammar.SIZES)]
-  parts = [_split(grammar.text(source, tokens), unit) for tokens in drawn]
-  corpus = _encode('grammar', unit, parts)
+  if unit == 'word':  # In an order that no seed changes.
+    corpus = Corpus('grammar', unit, source.words, *drawn)
+  else:
+    corpus = _encode('grammar', unit, [
+        _split(grammar.text(source, tokens), unit) for tokens in drawn])
   words = np.array([grammar.loss(source, tokens) for tokens in drawn[1:]])
   # Characters spell the same words, so they share out the same nats.
   losses = words * [len(tokens) for tokens in drawn[1:]] / [
