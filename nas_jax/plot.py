@@ -98,7 +98,7 @@ def training_curve(
   """
   runs = [(r, s) for r, s in ((random_records, 'b'), (records, 'a')) if r]
   names = [n for n in dict.fromkeys(k for rs, _ in runs for r in rs for k in r)
-           if n not in ('epoch', 'seconds', 'last_batch_accuracy')
+           if n not in ('epoch', 'step', 'seconds', 'last_batch_accuracy')
            and any(len(_series(rs, n)[0]) for rs, _ in runs)]
   if not names:
     return svg.svg(WIDTH, 40, [

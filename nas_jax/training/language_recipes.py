@@ -90,8 +90,8 @@ Overrides = dataclasses.make_dataclass('Overrides', [
 Overrides.documented_by = LanguageRecipe
 
 
-# Liu et al., arXiv 1806.09055, and its public code; the search needs fewer
-# epochs than the 8,000 that it may run.
+# Liu et al., arXiv 1806.09055, and its public code, which says up to 8,000
+# epochs and is stopped when it no longer improves.
 _DARTS = LanguageRecipe(
     epochs=8000, drop_output=.75, drop_hidden=.25, drop_inputs=.75,
     drop_embedding=.2, drop_words=.1)

@@ -20,7 +20,7 @@ Tree = Any
 
 class State(NamedTuple):
   """What is kept for the parameters of one node, in their structure."""
-  momentum: Tree
+  momentum: Tree  # () for sgd without momentum
   mean_square: Tree  # of rmsprop; adam: (it, int32[] steps); else ()
   average: Tree  # of the parameters, if the recipe averages, else ()
 
@@ -41,7 +41,7 @@ def init(recipe: recipes.Recipe, params: Tree) -> State:
     mean_square = fill(1.)
   elif recipe.optimizer == 'adam':
     mean_square = fill(0.), jnp.asarray(np.zeros((), np.int32))
-  return State(fill(0.), mean_square,
+  return State(fill(0.) if _accumulates(recipe) else (), mean_square,
                jax.tree.map(jnp.copy, params) if recipe.ema_decay else ())
 
 
@@ -50,7 +50,8 @@ def shapes(recipe: recipes.Recipe, params: Tree) -> State:
   mean_square = {
       'sgd': (), 'rmsprop': params,
       'adam': (params, jax.ShapeDtypeStruct((), jnp.int32))}
-  return State(params, mean_square[recipe.optimizer],
+  return State(params if _accumulates(recipe) else (),
+               mean_square[recipe.optimizer],
                params if recipe.ema_decay else ())
 
 
@@ -104,6 +105,8 @@ def update(
         grads, optax.ScaleByAdamState(
             state.mean_square[1], state.momentum, state.mean_square[0]))
     mean_square = squares_, count
+  elif not _accumulates(recipe):
+    step, momentum = grads, ()
   else:
     step, (momentum,) = optax.trace(recipe.momentum, recipe.nesterov).update(
         grads, optax.TraceState(state.momentum))
@@ -133,6 +136,10 @@ def _mean_square(recipe):
 def _adam(recipe):
   return optax.scale_by_adam(
       recipe.momentum, recipe.rms_decay, recipe.rms_epsilon)
+
+
+def _accumulates(recipe):
+  return recipe.momentum > 0 or recipe.optimizer != 'sgd'
 
 
 def _add_decay(recipe, params, grads):
