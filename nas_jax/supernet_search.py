@@ -317,7 +317,8 @@ class _Describer:
     epoch = int(state.step) // self._per_epoch - 1
     shown = methods.shown(plan.method, state.alphas)
     try:
-      genotype = derived_of(plan, network.candidates, state.alphas)
+      genotype = derived_of(plan._replace(context=dataclasses.replace(
+          plan.context, strict=True)), network.candidates, state.alphas)
     except ValueError:  # Nothing is strong enough yet, in FairDARTS.
       genotype = None
     counts = monitor.census(shown, network.candidates, genotype)

@@ -71,7 +71,8 @@ def gdas(alphas: relax.Alphas, candidates: Candidates) -> genotypes.Genotype:
 
 
 def fair_darts(alphas: relax.Alphas, candidates: Candidates, *,
-               threshold: float = .85) -> genotypes.Genotype:
+               threshold: float = .85, strict: bool = False
+               ) -> genotypes.Genotype:
   """At most two edges per node, those whose best sigmoid is large enough.
 
   A node may end up without edges; networks/darts.py leaves it out.
@@ -80,13 +81,14 @@ def fair_darts(alphas: relax.Alphas, candidates: Candidates, *,
     alphas: of the candidates.
     candidates: kind -> operations of each edge.
     threshold: least sigmoid(alpha).
+    strict: whether each cell needs such an operation.
 
   Raises:
-    ValueError: see `strongest`.
+    ValueError: it needs one and has none, or see `strongest`.
 
   Note: the paper does not say what a cell is in which no operation reaches the
-  threshold, as after a short search; here it has its strongest one, and the
-  log says so.
+  threshold, as after a short search; unless strict, it has its strongest one
+  here, and the log says so.
 
   Reference: Chu et al., FairDARTS, arXiv 1911.12126; xiaomi-automl/FairDARTS,
   `threshold_sparse`.
@@ -97,10 +99,12 @@ def fair_darts(alphas: relax.Alphas, candidates: Candidates, *,
   for kind, found in weights.items():
     most = found.max()
     if most < threshold:
-      logging.warning(
-          'no operation of the %s cell has sigmoid(alpha) of at least %s: its '
-          'strongest one (%.3f) makes up the cell; search longer or lower the '
-          'threshold', kind, threshold, most)
+      problem = (f'no operation of the {kind} cell has sigmoid(alpha) of at '
+                 f'least {threshold}, the largest is {most:.3f}: search longer '
+                 'or lower the threshold')
+      if strict:
+        raise ValueError(problem)
+      logging.warning('%s. It makes up the cell', problem)
     weights[kind] = np.where(found >= min(threshold, most), found, 0.)
 
   def choose(rows, names):

@@ -69,6 +69,7 @@ class Context:
   epochs: int
   warmup_epochs: int = 0
   threshold: float = .85  # of FairDARTS
+  strict: bool = False  # it derives nothing where none reaches the threshold
   drop_path: float = 0.  # rate of R-DARTS at the end
   skip_dropout: float = 0.  # initial rate of a stage of P-DARTS
   max_skips: int = 2  # of P-DARTS' normal cell
@@ -176,7 +177,8 @@ def _radius(context, epoch):
 
 
 def _fair(alphas, candidates, context):
-  return derive.fair_darts(alphas, candidates, threshold=context.threshold)
+  return derive.fair_darts(alphas, candidates, threshold=context.threshold,
+                           strict=context.strict)
 
 
 _P_DARTS = bilevel.Settings(

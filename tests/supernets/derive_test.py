@@ -109,7 +109,9 @@ def test_fair_darts_drops_weak_edges_but_not_all(caplog):
   # Nothing of the normal cell is .9: it has its strongest operation.
   assert derive.fair_darts(alphas, spec, threshold=.9) == found
   assert 'no operation of the normal cell' in caplog.text
-  assert '(0.851)' in caplog.text and 'reduce' not in caplog.text
+  assert 'is 0.851' in caplog.text and 'reduce' not in caplog.text
+  with pytest.raises(ValueError, match='no operation of the normal cell'):
+    derive.fair_darts(alphas, spec, threshold=.9, strict=True)
 
 
 def test_snas_keeps_every_edge():
