@@ -1,0 +1,88 @@
+"""Scores a recurrent cell by training its language model from scratch."""
+
+from collections.abc import Callable
+import os
+
+import jax
+
+from nas_jax import base
+from nas_jax.data import text
+from nas_jax.evaluators import children
+from nas_jax.networks import language as networks
+from nas_jax.training import language as training
+from nas_jax.training import language_recipes
+
+METRICS = ('validation_perplexity', 'epochs', 'num_params')
+
+
+def language(
+    build: Callable[[base.Genotype], networks.Model],
+    genotype: Callable[[base.Genome], base.Genotype],
+    corpus: text.Corpus,
+    recipe: language_recipes.LanguageRecipe,
+    *,
+    seed: int,
+    reward: Callable[[float], float],
+    floor: float,
+    cache: str | os.PathLike | None = None,
+    compile_ahead: bool = True,
+) -> base.Evaluator:
+  """Trains every child on the training part, scores it on validation.
+
+  A child that diverges, does not fit in memory, cannot be built or has a
+  reward that is not finite, or not above the floor, gets the floor and failed
+  = 1. Equal genotypes are trained once. While one child trains, the next one
+  of the round compiles in a background thread.
+
+  Args:
+    build: genotype -> model; a ValueError means it cannot be built.
+    genotype: `space.genotype`.
+    corpus: to learn from, and to validate on.
+    recipe: how children are trained.
+    seed: a child's weights, windows and dropout are functions of
+      (seed, genotype), whenever it is trained.
+    reward: of the perplexity on the validation part, the best of all epochs.
+    floor: reward of a failed child, below that of any other.
+    cache: see `children.evaluator`.
+    compile_ahead: whether children compile before their turn.
+
+  Returns:
+    An evaluator that runs on the host. Metrics: validation_perplexity, epochs,
+    num_params, failed, compile_seconds, train_seconds (repeated for a
+    genotype met again).
+
+  Raises:
+    ValueError: at once, for a damaged cache.
+  """
+  def compile_(found: base.Genotype) -> training.Trainer:
+    return training.compile_trainer(build(found), recipe, corpus)
+
+  def score(child: children.Child, trainer: training.Trainer) -> float | None:
+    metrics = child['metrics']
+    key = jax.random.fold_in(
+        jax.random.key(seed),
+        children.number_of(children.name_of(child['genotype'])))
+    _, log = training.fit(key, trainer, recipe, corpus, seed=seed)
+    metrics['num_params'] = float(trainer.model.num_params)
+    metrics['epochs'] = float(len(log))
+    if training.diverged(log):
+      child['error'] = f'diverged in epoch {log[-1]["epoch"]}'
+      return None
+    metrics['validation_perplexity'] = min(
+        line['validation_perplexity'] for line in log)
+    found = float(reward(metrics['validation_perplexity']))
+    if not found > floor:
+      child['error'] = (f'the reward is {found}, not above the floor {floor}: '
+                        f'the perplexity is {metrics["validation_perplexity"]}')
+      return None
+    return found
+
+  def train(found: base.Genotype, ahead) -> children.Child:
+    return children.train(
+        found, ahead.result if ahead else lambda: compile_(found), score,
+        floor=floor, metrics=METRICS)
+
+  def train_all(todo: children.Todo, keep: children.Keep) -> None:
+    children.in_turn(todo, keep, compile_, train, ahead=compile_ahead)
+
+  return children.evaluator(genotype, train_all, metrics=METRICS, cache=cache)
