@@ -15,6 +15,8 @@ import jax.numpy as jnp
 
 from nas_jax.networks import decoder
 from nas_jax.networks import recurrent
+from nas_jax.networks import recurrent_baselines
+from nas_jax.networks import recurrent_tree
 
 Array = jax.Array
 Params = dict[str, Any]
@@ -22,6 +24,15 @@ Params = dict[str, Any]
 CELLS: dict[str, Callable[[Any, float], recurrent.Cell]] = {
     'rnn_chain': lambda genotype, init_range: recurrent.chain(
         genotype, init_range=init_range),
+    'rnn_tree': lambda genotype, init_range: recurrent_tree.tree(
+        genotype, init_range=init_range),
+    'lstm': lambda genotype, init_range: recurrent_baselines.lstm(
+        genotype, init_range=init_range),
+    'rhn': lambda genotype, init_range: recurrent_baselines.rhn(
+        genotype, init_range=init_range),
+    # Its weights start as PyTorch's LSTM does, whatever the embedding does.
+    'awd_lstm': lambda genotype, init_range: recurrent_baselines.awd_lstm(
+        genotype),
 }
 Hidden = list[recurrent.State]
 

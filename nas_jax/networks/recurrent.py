@@ -113,6 +113,11 @@ def zeros(batch_size: int, num_units: int) -> Array:
   return jnp.zeros((batch_size, num_units))
 
 
+def two_zeros(batch_size: int, num_units: int) -> tuple[Array, Array]:
+  """A state of two arrays, such as h and c."""
+  return zeros(batch_size, num_units), zeros(batch_size, num_units)
+
+
 def highway(before: Array, gates: Array, activation: str) -> Array:
   """before + sigmoid(c) (activation(h) - before), where [c, h] = gates."""
   c, h = jnp.split(gates, 2, -1)

@@ -150,8 +150,8 @@ def parse(numbers: str | Sequence[int],
   for i in range(0, len(found), 2):
     state, activation = found[i:i + 2]
     if not 0 <= activation < len(activations):
-      raise ValueError(f'number {i + 1} is {activation}, expected an activation '
-                       f'0..{len(activations) - 1}')
+      raise ValueError(f'number {i + 1} is {activation}, expected an '
+                       f'activation 0..{len(activations) - 1}')
     nodes.append((activations[activation], state))
   return check((tuple(nodes), tuple(range(1, len(nodes) + 1))))
 

@@ -42,13 +42,13 @@ def test_the_example_of_enas_ends_in_its_leaves():
 def test_samples_are_uniform_and_mutations_change_one_position():
   space = recurrent.chain_space(3)
   keys = jax.random.split(jax.random.key(0), 3000)
-  genomes = np.asarray(jax.vmap(space.sample)(keys))
+  genomes = np.asarray(jax.jit(jax.vmap(space.sample))(keys))
   assert discrete.is_legal(space.choices, genomes).all()
   np.testing.assert_allclose(
       np.bincount(genomes[:, 4]) / 3000, [1 / 3] * 3, atol=.04)
   np.testing.assert_allclose(
       np.bincount(genomes[:, 5]) / 3000, [1 / 4] * 4, atol=.04)
-  mutants = np.asarray(jax.vmap(space.mutate)(keys, genomes))
+  mutants = np.asarray(jax.jit(jax.vmap(space.mutate))(keys, genomes))
   assert ((mutants != genomes).sum(1) == 1).all()
   assert discrete.is_legal(space.choices, mutants).all()
 

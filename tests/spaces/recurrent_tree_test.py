@@ -66,8 +66,8 @@ def test_a_genome_holds_the_tokens_of_the_figure_in_their_order():
 def test_samples_and_mutations_are_trees():
   space = recurrent_tree.tree_space()
   keys = jax.random.split(jax.random.key(1), 50)
-  genomes = jax.vmap(space.sample)(keys)
-  mutants = np.asarray(jax.vmap(space.mutate)(keys, genomes))
+  genomes = jax.jit(jax.vmap(space.sample))(keys)
+  mutants = np.asarray(jax.jit(jax.vmap(space.mutate))(keys, genomes))
   assert ((mutants != genomes).sum(1) == 1).all()
   for genome in mutants[:5]:
     tree = recurrent_tree.check(space.genotype(genome))
@@ -80,7 +80,7 @@ def test_leaves_come_first_and_the_root_last():
 
 
 @pytest.mark.parametrize('change, message', [
-    (dict(nodes=_FIGURE.nodes[:2]), 'the tree has 2 nodes, expected 2 base - 1'),
+    (dict(nodes=_FIGURE.nodes[:2]), 'has 2 nodes, expected 2 base - 1'),
     (dict(nodes=_FIGURE.nodes * 2), 'the tree has 6 nodes'),
     (dict(nodes=('add', 'add', 'add')), "node 0 is 'add'"),
     (dict(inject=('sub', 'tanh')), "inject has combination 'sub', expected one "
