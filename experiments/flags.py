@@ -135,6 +135,17 @@ def is_set(name: str) -> bool:
   return found
 
 
+def value_of(name: str) -> str | None:
+  """What the command line gives a flag, before it is parsed; the last counts.
+  """
+  found = None
+  for argument, following in zip(sys.argv[1:], [*sys.argv[2:], None]):
+    word, equals, value = argument.lstrip('-').partition('=')
+    if argument.startswith('-') and word == name:
+      found = value if equals else following
+  return found
+
+
 def ignore_interrupt() -> None:
   """For processes whose parent is interrupted with them and ends them."""
   signal.signal(signal.SIGINT, signal.SIG_IGN)

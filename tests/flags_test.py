@@ -225,3 +225,13 @@ def test_a_signal_where_exceptions_are_lost_comes_again(monkeypatch):
 
   _xla_gc_callback()
   assert sent.wait(5)
+
+
+@pytest.mark.parametrize('arguments, expected', [
+    (['--domain=text', '--workdir=x'], 'text'), (['--domain', 'text'], 'text'),
+    (['-domain=text', '--domain=images'], 'images'), (['--domain='], ''),
+    (['--domain'], None), (['domain=text'], None), (['--domains=x'], None)])
+def test_a_flag_is_read_before_flags_are_defined(
+    monkeypatch, arguments, expected):
+  monkeypatch.setattr(sys, 'argv', ['nao', *arguments])
+  assert flags.value_of('domain') == expected
