@@ -1,8 +1,4 @@
-"""Trains a language model: one loop for children and results.
-
-Truncated back-propagation through time: a window of text at a time, the
-hidden state carried from window to window.
-"""
+"""Trains a language model: one loop for children and results."""
 
 from collections.abc import Callable, Sequence
 import math
@@ -19,115 +15,35 @@ from nas_jax.data import text
 from nas_jax.data import windows
 from nas_jax.networks import language
 from nas_jax.training import language_recipes
-from nas_jax.training import optimizers
-from nas_jax.training import recipes
+from nas_jax.training import language_steps
 
 Array = jax.Array
 Tree = Any
 Record = dict[str, Any]
 _CHECK_EVERY = 200  # steps between looks whether the losses are finite
-_EVAL_TOKENS = 512  # of a program that evaluates, all rows together
+EVAL_TOKENS = 512  # of a program that evaluates, all rows together
 _NEVER = 2**62
 
 
-class State(NamedTuple):
-  """What a step changes."""
-  params: Tree
-  hidden: Tree  # after the last window
-  optimizer: optimizers.State
-  average: Tree  # of the parameters, if the recipe averages, else ()
-  averaged: Array  # int32[], steps in the average; -1 before it begins
-  loss: Array  # float32[], sum over the epoch: nats of tokens of one stream
+# What `language_steps.py` defines and every user of a training needs.
+State = language_steps.State
+Trainer = language_steps.Trainer
+make = language_steps.make
 
 
-class Trainer(NamedTuple):
-  """Compiled functions of one model under one recipe.
+def check(model: language.Model, recipe: language_recipes.LanguageRecipe,
+          corpus: text.Corpus) -> None:
+  """That a corpus suffices for a model and a recipe.
 
-  Attributes:
-    init: key -> State.
-    step: (key, state, inputs int32[T, B], targets int32[T, B], *, length,
-      number, rate) -> state. The number of the step is folded into the key;
-      only the first `length` of the T steps count. The state is used up.
-    evaluate: (params, hidden, inputs int32[T, B], targets int32[T, B],
-      length) -> (hidden, sum of the cross-entropies in nats).
-    start: B -> hidden.
-    compile_seconds: () -> spent on compiling so far.
+  Raises:
+    ValueError: a vocabulary of another size, or a part that is too short.
   """
-  init: Callable[[Array], State]
-  step: Callable[..., State]
-  evaluate: Callable[..., tuple[Tree, Array]]
-  start: Callable[[int], Tree]
-  compile_seconds: Callable[[], float]
-
-
-def make(model: language.Model, recipe: language_recipes.LanguageRecipe
-         ) -> Trainer:
-  """The functions of a training; each program is compiled when it is needed.
-
-  The loss is the mean cross-entropy of a window, plus activation_weight times
-  the mean square of the outputs after dropout, plus slowness times the mean
-  square of the changes of the outputs before dropout. The gradient is
-  clipped by its global norm, then weight_decay times the parameters is added.
-
-  References:
-    S. Merity, N. S. Keskar, R. Socher, "Regularizing and optimizing LSTM
-    language models", arXiv 1708.02182, sections 3 to 4.
-    B. Polyak, A. Juditsky, "Acceleration of stochastic approximation by
-    averaging", SIAM J. Control Optim. 30 (4), 1992.
-
-  Note: as PyTorch's ASGD with t0 = 0 and lambd = 0 has it, the average is of
-    the parameters after all its steps but the first. There each step moves by
-    the rate that the step before was given; here by its own.
-  """
-  own = _optimizer(recipe)
-  rates = recipe.rates()
-  averages = recipe.optimizer == 'nt_asgd'
-
-  def init(key):
-    params = model.init(key)
-    return State(
-        params, model.start(recipe.batch_size), optimizers.init(own, params),
-        jax.tree.map(jnp.copy, params) if averages else (),
-        jnp.int32(-1), jnp.float32(0))
-
-  def step(key, state, inputs, targets, length, number, rate):
-    key = jax.random.fold_in(key, number)
-
-    def objective(params):
-      found = model.apply(params, inputs, state.hidden, key=key, rates=rates,
-                          length=length)
-      loss = language.mean_loss(params, found.outputs, targets, length)
-      return loss + _penalties(recipe, found, length), (loss, found.hidden)
-
-    (_, (loss, hidden)), grads = jax.value_and_grad(
-        objective, has_aux=True)(state.params)
-    grads = optimizers.penalised(own, state.params, grads)
-    params, moments = optimizers.update(
-        own, state.params, grads, state.optimizer,
-        jnp.sqrt(optimizers.squares(grads)),
-        optimizers.Pace(rate, jnp.float32(0), jnp.float32(0)))
-    average, averaged = state.average, state.averaged
-    if averages:
-      average, averaged = _averaged(params, average, averaged)
-    return State(params, hidden, moments, average, averaged,
-                 state.loss + loss * length)
-
-  def evaluate(params, hidden, inputs, targets, length):
-    found = model.apply(params, inputs, hidden, length=length)
-    losses = language.losses(params, found.outputs, targets)
-    counted = jnp.arange(len(inputs)) < length
-    return found.hidden, jnp.sum(losses * counted[:, None])
-
-  spent = [0.]
-  step = _compiled(jax.jit(step, donate_argnums=1), spent)
-  evaluate = _compiled(jax.jit(evaluate, donate_argnums=1), spent)
-  return Trainer(
-      init, lambda key, state, inputs, targets, *, length, number, rate: step(
-          inputs.shape, key, state, inputs, targets, np.int32(length),
-          np.int32(number), np.float32(rate)),
-      lambda params, hidden, inputs, targets, length: evaluate(
-          inputs.shape, params, hidden, inputs, targets, np.int32(length)),
-      model.start, lambda: spent[0])
+  if model.sizes.vocabulary != len(corpus.vocabulary):
+    raise ValueError(
+        f'the model knows {model.sizes.vocabulary:,} tokens, but {corpus.name} '
+        f'has {len(corpus.vocabulary):,}')
+  windows.check(len(corpus.train), recipe.batch_size, recipe.bptt)
+  windows.batchify(corpus.validation, recipe.eval_batch_size)
 
 
 def tested(state: State) -> Tree:
@@ -137,7 +53,7 @@ def tested(state: State) -> Tree:
 
 def perplexity(trainer: Trainer, state: State, tokens: np.ndarray,
                batch_size: int) -> float:
-  """exp of the mean cross-entropy, with the state of `fit`.
+  """exp of the mean cross-entropy.
 
   Args:
     trainer: compiled functions.
@@ -156,8 +72,8 @@ def cross_entropy(trainer: Trainer, params: Tree, tokens: np.ndarray,
                   batch_size: int) -> float:
   """The mean over all tokens that are predicted, in nats; see `perplexity`."""
   streams = windows.batchify(tokens, batch_size)
-  size = min(max(1, _EVAL_TOKENS // batch_size), len(streams) - 1)
-  hidden, parts = trainer.start(batch_size), []
+  size = _eval_steps(len(tokens), batch_size)
+  hidden, parts = trainer.model.start(batch_size), []
   for window in windows.fixed(len(streams), size):
     hidden, part = trainer.evaluate(
         params, hidden, *windows.at(streams, window, size), window.length)
@@ -230,9 +146,8 @@ def fit(
     `recipe.rollbacks` times. Without a validation to go back to the training
     ends.
   """
-  windows.check(len(corpus.train), recipe.batch_size, recipe.bptt)
+  check(trainer.model, recipe, corpus)
   streams = windows.batchify(corpus.train, recipe.batch_size)
-  windows.batchify(corpus.validation, recipe.eval_batch_size)
   log = journal.Journal(workdir, 'step', _NEVER, 2, history='training.jsonl',
                         checkpoints='checkpoints/training')
   init_key, run_key = jax.random.split(key)
@@ -279,6 +194,10 @@ def learning_rate(recipe: language_recipes.LanguageRecipe, epoch: int) -> float:
       0, epoch + 1 - recipe.decay_from)
 
 
+def _eval_steps(num_tokens, batch_size):
+  return min(max(1, EVAL_TOKENS // batch_size), num_tokens // batch_size - 1)
+
+
 def _steps(key, trainer, recipe, streams, run, seed):
   """Yields the run after each step of the epoch that is left."""
   randomly = recipe.random_lengths
@@ -291,7 +210,7 @@ def _steps(key, trainer, recipe, streams, run, seed):
   rate = learning_rate(recipe, run.epoch)
   if run.step == 0:
     run = run._replace(state=run.state._replace(
-        hidden=trainer.start(recipe.batch_size), loss=jnp.float32(0)))
+        hidden=trainer.model.start(recipe.batch_size), loss=jnp.float32(0)))
   for i in range(run.step, len(chosen)):
     window = chosen[i]
     scale = window.length / recipe.bptt if recipe.scale_rate else 1.
@@ -358,54 +277,3 @@ def _finished(recipe, run, records):
   late = recipe.patience is not None and run.best_epoch >= 0 and (
       run.epoch - 1 - run.best_epoch >= recipe.patience)
   return late or run.epoch >= recipe.epochs
-
-
-def _penalties(recipe, found, length):
-  """Activation regularisation, and temporal: what changes slowly."""
-  total = jnp.float32(0)
-  if recipe.activation_weight:
-    total += recipe.activation_weight * _mean_square(found.outputs, length)
-  if recipe.slowness:
-    total += recipe.slowness * _mean_square(
-        found.raw[1:] - found.raw[:-1], length - 1)
-  return total
-
-
-def _mean_square(x, length):
-  """Of the first `length` steps of float[T, B, d]; 0 if there is none."""
-  counted = jnp.arange(len(x)) < length
-  total = jnp.sum(jnp.sum(jnp.square(x), (1, 2)) * counted)
-  return total / (jnp.maximum(length, 1) * math.prod(x.shape[1:]))
-
-
-def _averaged(params, average, averaged):
-  """The average after a step, and how many steps it counts."""
-  count = jnp.where(averaged < 0, -1, averaged + 1)
-  share = 1. / jnp.maximum(count - 1, 1)
-  # Equal to the parameters, bit for bit, where it begins.
-  return jax.tree.map(
-      lambda a, p: jnp.where(count > 2, a + share * (p - a), p),
-      average, params), count
-
-
-def _optimizer(recipe):
-  """The same settings in the words of `optimizers`."""
-  adam = recipe.optimizer == 'adam'
-  return recipes.Recipe(
-      recipe.epochs, optimizer='adam' if adam else 'sgd',
-      momentum=.9 if adam else 0., rms_decay=.999, rms_epsilon=1e-8,
-      weight_decay=recipe.weight_decay, clip_norm=recipe.clip_norm)
-
-
-def _compiled(jitted, spent):
-  """Calls with a program per shape; adds the seconds of compiling."""
-  programs = {}
-
-  def call(shape, *args):
-    if shape not in programs:
-      begin = time.perf_counter()
-      programs[shape] = jitted.lower(*args).compile()
-      spent[0] += time.perf_counter() - begin
-    return programs[shape](*args)
-
-  return call
