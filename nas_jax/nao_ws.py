@@ -43,11 +43,29 @@ LOG = 'supernet.jsonl'  # a line per epoch
 
 class PoolState(NamedTuple):
   """All that the next epoch depends on."""
-  weights: classify.TrainState
+  weights: base.PyTree  # of images, classify.TrainState
   genomes: jax.Array  # int32[C, L], the first `count` are the pool
   count: jax.Array  # int32[]
   scored: jax.Array  # int32[], those that were scored before, the first ones
   model: base.PyTree  # parameters of encoder, predictor and decoder
+
+
+class Learner(NamedTuple):
+  """Weights that learn, and say how good architectures are.
+
+  Attributes:
+    init: key -> state of the weights.
+    train: (key of the run, state, choose, epoch) -> (state, numbers to be
+      logged, 'loss' among them): an epoch, on genomes that choose(key) makes.
+      The state that it is given stays as it is.
+    score: (state, genomes int32[C, L], epoch) -> rewards and losses, both
+      float[C]; a loss that is not finite is a failure, its reward the floor.
+    metrics: (reward, loss) -> what is recorded of a child.
+  """
+  init: Callable[[base.Key], base.PyTree]
+  train: Callable[..., tuple[base.PyTree, Record]]
+  score: Callable[..., tuple[np.ndarray, np.ndarray]]
+  metrics: Callable[[float, float], dict[str, float | None]]
 
 
 class Outcome(NamedTuple):
@@ -117,51 +135,100 @@ def search(
   Note: all of a pool are scored on the same images. The model goes on from
   its last parameters with a new optimizer.
   """
+  if score_batch_size < 1:
+    raise ValueError(
+        f'score_batch_size must be at least 1, got {score_batch_size}')
+  space = family.space
+  train, validation = map(batches.to_device, (data.train, data.validation))
+
+  def learn(key, state, choose, epoch):
+    trainer = shared.trainer(
+        weights, lambda key, progress: [space.genotype(choose(key))])
+    state, metrics = classify.train_epoch(
+        key, trainer, recipe, state, train, epoch=epoch, seed=seed)
+    return state, metrics | {
+        'learning_rate': schedules.learning_rate(recipe, epoch, 0.)}
+
+  def score(state, genomes, epoch):
+    run = evaluator.scorer(weights, evaluator.batches_of(
+        validation, score_batch_size, num_score_batches, seed=seed,
+        epoch=epoch), num_devices=num_devices)
+    accuracy, loss = run(state, [space.genotype(g) for g in genomes])
+    return np.where(np.isfinite(loss), accuracy, 0.), loss
+
+  return search_pool(
+      key, space, Learner(weights.init, learn, score, _of_image), code=code,
+      settings=settings, num_epochs=recipe.epochs, num_initial=num_initial,
+      num_kept=num_kept, num_seeds=num_seeds, update_every=update_every,
+      guided=guided, workdir=workdir, on_epoch=on_epoch)
+
+
+def search_pool(
+    key: base.Key,
+    space: base.Space,
+    learner: Learner,
+    *,
+    code: sequences.Code,
+    settings: encoder_decoder.Settings,
+    num_epochs: int,
+    num_initial: int,
+    num_kept: int,
+    num_seeds: int,
+    update_every: int,
+    guided: bool = True,
+    workdir: str | os.PathLike | None = None,
+    on_epoch: Callable[[Record], None] | None = None,
+) -> Outcome:
+  """As `search`, with any weights.
+
+  Args:
+    key: of the whole run.
+    space: where to search.
+    learner: the weights.
+    num_epochs: of the weights.
+    **others: see `search`.
+
+  Raises:
+    ValueError: an argument out of range, or checkpoints of another search.
+  """
   _check(num_initial=num_initial, num_kept=num_kept, num_seeds=num_seeds,
-         update_every=update_every, score_batch_size=score_batch_size)
+         update_every=update_every)
   new_size = num_kept + settings.num_new + settings.num_random
   capacity = max(num_initial, new_size)
-  space = family.space
   model = encoder_decoder.model(code, settings)
   guess = jax.jit(lambda params, genomes: model.predict(
       params, model.encode(params, sequences.to_tokens(code, genomes))[1]))
   improve = nao.improver(code, settings, num_seeds)
   fresh = nao.newcomers(space, capacity)
-  train, validation = map(batches.to_device, (data.train, data.validation))
   init_key, train_key, update_key = jax.random.split(key, 3)
 
   def score(state: PoolState, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-    """Accuracies, 0 of failed ones, and losses of the pool."""
-    run = evaluator.scorer(weights, evaluator.batches_of(
-        validation, score_batch_size, num_score_batches, seed=seed,
-        epoch=epoch), num_devices=num_devices)
-    accuracy, loss = run(state.weights, _pool(space, state))
-    return np.where(np.isfinite(loss), accuracy, 0.), loss
+    return learner.score(state.weights, _pool(state), epoch)
 
   def renew(key: base.Key, state: PoolState, epoch: int
             ) -> tuple[PoolState, Record]:
     improve_key, random_key = jax.random.split(key)
     count, scored = int(state.count), int(state.scored)
     genomes = np.asarray(state.genomes)
-    accuracy, loss = score(state, epoch)
-    line = {'num_scored': count, 'pool_mean': float(np.mean(accuracy)),
-            'pool_best': float(np.max(accuracy))}
+    rewards, loss = score(state, epoch)
+    line = {'num_scored': count, 'pool_mean': float(np.mean(rewards)),
+            'pool_best': float(np.max(rewards))}
     if guided and 0 < scored < count - 1:
       line['pairwise_accuracy'] = encoder_decoder.pairwise_accuracy(
           np.asarray(guess(state.model, genomes))[scored:count],
-          accuracy[scored:])
+          rewards[scored:])
     found, known = [], {g.tobytes() for g in genomes[:count]}
     params = state.model
     if guided:
       fill = lambda x, value: np.pad(
           x, (0, capacity - count), constant_values=value)
       found, params = improve(
-          improve_key, genomes, fill(accuracy, 0.).astype(np.float32), count,
+          improve_key, genomes, fill(rewards, 0.).astype(np.float32), count,
           known, fill(~np.isfinite(loss), True), params)
     line['num_new'] = len(found)
     fresh(random_key, settings.num_random + (
         0 if guided else settings.num_new), found, known)
-    best = np.argsort(-accuracy, kind='stable')[:num_kept]
+    best = np.argsort(-rewards, kind='stable')[:num_kept]
     rows = np.concatenate([genomes[best], np.array(found, np.int32).reshape(
         -1, genomes.shape[1])])
     return state._replace(
@@ -175,34 +242,27 @@ def search(
     fresh(pool_key, num_initial, found, set())
     rows = np.pad(found, ((0, capacity - num_initial), (0, 0)))
     return PoolState(
-        weights.init(weights_key), jnp.asarray(rows, jnp.int32),
+        learner.init(weights_key), jnp.asarray(rows, jnp.int32),
         jnp.int32(num_initial), jnp.int32(0), jax.jit(model.init)(model_key))
 
-  def choose(key, progress):
-    del progress
-    return [pool[int(jax.random.randint(key, (), 0, len(pool)))]]
-
-  trainer = shared.trainer(weights, choose)
   log = journal.Journal(workdir, 'epoch', 1, 2, history=LOG)
   state, lines = log.resume(start())
-  pool = _pool(space, state)
   with log.saved_on_interrupt():
-    for epoch in range(len(lines), recipe.epochs):
+    for epoch in range(len(lines), num_epochs):
       begin = time.perf_counter()
-      trained, metrics = classify.train_epoch(
-          train_key, trainer, recipe, state.weights, train, epoch=epoch,
-          seed=seed)
+      pool = _pool(state)
+      trained, metrics = learner.train(
+          train_key, state.weights, lambda key: pool[int(
+              jax.random.randint(key, (), 0, len(pool)))], epoch)
       if not math.isfinite(metrics['loss']):
         logging.error('the shared weights diverged in epoch %d: the search '
                       'ends with those before it', epoch)
         break
       state = state._replace(weights=trained)
-      line = {'epoch': epoch, **metrics, 'learning_rate':
-              schedules.learning_rate(recipe, epoch, 0.)}
-      if (epoch + 1) % update_every == 0 and epoch + 1 < recipe.epochs:
+      line = {'epoch': epoch, **metrics}
+      if (epoch + 1) % update_every == 0 and epoch + 1 < num_epochs:
         state, renewed = renew(
             jax.random.fold_in(update_key, epoch), state, epoch)
-        pool = _pool(space, state)
         line |= renewed
       line['seconds'] = time.perf_counter() - begin
       log.commit(epoch + 1, state, [line], last=True)
@@ -210,10 +270,15 @@ def search(
       if on_epoch:
         on_epoch(line)
   begin = time.perf_counter()
-  accuracy, loss = score(state, recipe.epochs)
-  seconds = (time.perf_counter() - begin) / len(pool)
-  children = [_child(i, len(lines), *found, seconds)
-              for i, found in enumerate(zip(pool, accuracy, loss))]
+  rewards, loss = score(state, num_epochs)
+  seconds = (time.perf_counter() - begin) / len(rewards)
+  children = [{
+      'child': i, 'round': len(lines),
+      'genotype': genotypes.to_json(space.genotype(genome)),
+      'reward': float(reward), 'metrics': learner.metrics(
+          float(reward), float(one)), 'seconds': {'score': seconds}}
+              for i, (genome, reward, one) in enumerate(
+                  zip(_pool(state), rewards, loss))]
   if workdir is not None:
     jsonl.rewrite(pathlib.Path(workdir) / 'history.jsonl', children)
   return Outcome(state, children, lines)
@@ -225,20 +290,15 @@ def epochs_done(folder: str | os.PathLike) -> int:
              default=0)
 
 
-def _pool(space: base.Space, state: PoolState) -> list[base.Genotype]:
-  return [space.genotype(g)
-          for g in np.asarray(state.genomes)[:int(state.count)]]
+def _pool(state: PoolState) -> np.ndarray:
+  """The genomes of the pool, int32[C, L]."""
+  return np.asarray(state.genomes)[:int(state.count)]
 
 
-def _child(i: int, epochs: int, genotype: base.Genotype, accuracy: float,
-           loss: float, seconds: float) -> Record:
-  return {
-      'child': i, 'round': epochs, 'genotype': genotypes.to_json(genotype),
-      'reward': float(accuracy),
-      'metrics': {'validation_accuracy': float(accuracy),
-                  'validation_loss': journal.number(loss),
-                  'failed': float(not np.isfinite(loss))},
-      'seconds': {'score': seconds}}
+def _of_image(accuracy: float, loss: float) -> dict[str, float | None]:
+  return {'validation_accuracy': accuracy,
+          'validation_loss': journal.number(loss),
+          'failed': float(not np.isfinite(loss))}
 
 
 def _check(**values: int) -> None:

@@ -21,7 +21,6 @@ from nas_jax.supernets import shared
 from nas_jax.training import classify
 from nas_jax.training import recipes
 from nas_jax.training import schedules
-from nas_jax.training import steps
 
 Record = dict[str, Any]
 FILE = 'shared.jsonl'
@@ -30,8 +29,26 @@ CHECKPOINTS = 'checkpoints/shared'
 
 class State(NamedTuple):
   """All that the next epoch depends on."""
-  weights: steps.TrainState
+  weights: base.PyTree  # of images, steps.TrainState
   policy: base.State
+
+
+class Learner(NamedTuple):
+  """Weights that learn, and say how good architectures are.
+
+  Attributes:
+    init: key -> state of the weights.
+    train: (key of the run, state, choose, epoch) -> (state, numbers to be
+      logged, 'loss' among them): an epoch, on genomes that choose(key) makes.
+      The state that it is given stays as it is.
+    score: (state, number, genomes int32[M, L]) -> rewards float32[M]; the
+      number counts all that were scored before.
+    learning_rate: at first.
+  """
+  init: Callable[[base.Key], base.PyTree]
+  train: Callable[..., tuple[base.PyTree, dict[str, float]]]
+  score: Callable[[base.PyTree, int, np.ndarray], np.ndarray]
+  learning_rate: float
 
 
 class Policy(NamedTuple):
@@ -91,6 +108,60 @@ def alternate(
   Raises:
     ValueError: a negative number of rounds, or weights that diverge.
   """
+  order = _Order(seed, len(validation.labels), recipe.batch_size)
+
+  def learn(key, state, choose, epoch):
+    trainer = shared.trainer(
+        weights, lambda key, progress: [genotype(choose(key))])
+    state, metrics = classify.train_epoch(
+        key, trainer, recipe, state, train, epoch=epoch, seed=seed)
+    return state, {
+        'loss': metrics['loss'], 'train_accuracy': metrics['train_accuracy'],
+        'learning_rate': schedules.learning_rate(recipe, epoch, 0.)}
+
+  def score(state, number, genomes):
+    scores = []
+    for i, genome in enumerate(genomes, number):
+      rows = order.rows(i)
+      accuracy, _ = weights.score(
+          state, genotype(genome), validation.images[rows],
+          validation.labels[rows])
+      scores.append(accuracy)
+    return np.array(scores, np.float32)
+
+  return in_turn(
+      key, Learner(weights.init, learn, score, recipe.learning_rate), policy,
+      num_epochs=recipe.epochs, num_rounds=num_rounds, workdir=workdir,
+      on_epoch=on_epoch)
+
+
+def in_turn(
+    key: base.Key,
+    learner: Learner,
+    policy: Policy,
+    *,
+    num_epochs: int,
+    num_rounds: int,
+    workdir: str | os.PathLike | None = None,
+    on_epoch: Callable[[Record], None] | None = None,
+) -> tuple[State, list[Record]]:
+  """As `alternate`, of any weights: an epoch of them, rounds of the policy.
+
+  Args:
+    key: of the run.
+    learner: the weights.
+    policy: its strategy is jittable.
+    num_epochs: of the weights.
+    num_rounds: of the policy in an epoch; 0 for a policy that does not learn.
+    workdir: where to keep the log; nowhere by default.
+    on_epoch: called with each new record.
+
+  Returns:
+    The last state and the records.
+
+  Raises:
+    ValueError: a negative number of rounds, or weights that diverge.
+  """
   if num_rounds < 0:
     raise ValueError(f'num_rounds is {num_rounds}, expected 0 or more')
   strategy = policy.strategy
@@ -101,8 +172,7 @@ def alternate(
   log = journal.Journal(workdir, 'epoch', 1, 2, history=FILE,
                         checkpoints=CHECKPOINTS)
   state, records = log.resume(State(
-      weights.init(weights_key), jax.jit(strategy.init)(policy_key)))
-  order = _Order(seed, len(validation.labels), recipe.batch_size)
+      learner.init(weights_key), jax.jit(strategy.init)(policy_key)))
 
   def learn(weights_state, policy_state, epoch):
     """The policy after its rounds; genomes [N, L] and rewards [N]."""
@@ -112,14 +182,7 @@ def alternate(
           jax.random.fold_in(round_key, number))
       proposals = ask(ask_key, policy_state)
       found = np.asarray(proposals.genomes)
-      scores = []
-      for i, genome in enumerate(found):
-        rows = order.rows(number * len(found) + i)
-        accuracy, _ = weights.score(
-            weights_state, genotype(genome), validation.images[rows],
-            validation.labels[rows])
-        scores.append(accuracy)
-      scores = np.array(scores, np.float32)
+      scores = learner.score(weights_state, number * len(found), found)
       policy_state = tell(tell_key, policy_state, proposals, scores)
       genomes.append(found)
       rewards.append(scores)
@@ -128,26 +191,21 @@ def alternate(
     return policy_state, *map(np.concatenate, (genomes, rewards))
 
   with log.saved_on_interrupt():
-    for epoch in range(len(records), recipe.epochs):
+    for epoch in range(len(records), num_epochs):
       times = [time.perf_counter()]
       current = state.policy
-      trainer = shared.trainer(
-          weights, lambda key, progress: [genotype(sample(key, current))])
-      weights_state, metrics = classify.train_epoch(
-          epoch_key, trainer, recipe, state.weights, train, epoch=epoch,
-          seed=seed)
+      weights_state, metrics = learner.train(
+          epoch_key, state.weights, lambda key: sample(key, current), epoch)
       if not math.isfinite(metrics['loss']):
         raise ValueError(
             f'the shared weights diverged in epoch {epoch}: choose a learning '
-            f'rate below {recipe.learning_rate}')
+            f'rate below {learner.learning_rate}')
       times.append(time.perf_counter())
       policy_state, genomes, rewards = learn(weights_state, current, epoch)
       times.append(time.perf_counter())
       state = State(weights_state, policy_state)
       record = {
-          'epoch': epoch, 'loss': metrics['loss'],
-          'train_accuracy': metrics['train_accuracy'],
-          'learning_rate': schedules.learning_rate(recipe, epoch, 0.),
+          'epoch': epoch, **metrics,
           **({} if rewards is None else {'reward': float(np.mean(rewards))}),
           **policy.observe(policy_state, genomes),
           'seconds': {'weights': times[1] - times[0],
