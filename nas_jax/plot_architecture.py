@@ -6,31 +6,40 @@ import pathlib
 from nas_jax import plot_cells
 from nas_jax import plot_graph
 from nas_jax import plot_network
+from nas_jax import plot_recurrent
 from nas_jax import records
 from nas_jax import trained
 from nas_jax.networks import graph
+from nas_jax.networks import language
+from nas_jax.networks import language_sizes
 from nas_jax.networks import zoo
 from nas_jax.spaces import genotypes
 from nas_jax.spaces import presets
+from nas_jax.spaces import recurrent
 
 # What a picture shows, by its key.
 NAMES = {'network': 'Network', 'normal': 'Normal cell',
-         'reduce': 'Reduction cell', 'block': 'Block'}
+         'reduce': 'Reduction cell', 'block': 'Block',
+         'cell': 'Recurrent cell'}
+Network = graph.Graph | language.Model
 
 
-def pictures(preset: presets.Preset, net: graph.Graph, title: str
+def pictures(preset: presets.Preset, net: Network, title: str
              ) -> dict[str, str]:
   """The whole network, and what it repeats, as SVG.
 
   Args:
     preset: family and genotype.
-    net: a network of it.
+    net: of `build`.
     title: what it is called.
 
   Returns:
     Pictures by the keys of `NAMES`: 'network' first, then those that the
     family has.
   """
+  if isinstance(net, language.Model):
+    return {'network': plot_recurrent.draw_model(net, title),
+            'cell': plot_recurrent.draw_cell(preset)}
   found = {'network': plot_network.draw_network(net, title)}
   genotype = preset.genotype
   if isinstance(genotype, genotypes.Genotype):
@@ -46,23 +55,31 @@ def pictures(preset: presets.Preset, net: graph.Graph, title: str
 
 def build(preset: presets.Preset, workdir: str | os.PathLike | None = None,
           network: str | None = None, features: int | None = None,
-          num_cells: int | None = None) -> graph.Graph:
+          num_cells: int | None = None) -> Network:
   """The network to draw: as a run trained it, or whole, of the paper's size.
 
   Args:
     preset: family and genotype.
     workdir: of a run; if it has a network.json, and no size is given, this is
       the network.
-    network: kind of network; by default 'cifar' where the family has it.
-    features: F, in the convention of the paper; by default its size.
-    num_cells: in the convention of the paper; by default its size.
+    network: kind of network; by default 'cifar' where the family has it,
+      'ptb' of recurrent cells.
+    features: F, in the convention of the paper; by default its size. Of a
+      recurrent cell its units.
+    num_cells: in the convention of the paper; by default its size. Of a
+      recurrent cell the layers.
 
   Raises:
     ValueError: an unknown family, or sizes that do not fit it.
   """
   config = pathlib.Path(workdir or '') / 'network.json'
-  if workdir and config.exists() and (network, features, num_cells) == (
-      None, None, None):
+  as_trained = workdir and config.exists() and (
+      network, features, num_cells) == (None, None, None)
+  if preset.family in recurrent.FAMILIES:
+    sizes = records.read_json(config)['sizes'] if as_trained else {
+        'hidden': features, 'num_layers': num_cells}
+    return language_sizes.build(preset, network or 'ptb', **sizes)
+  if as_trained:
     return trained.build(records.read_json(config))
   kinds = zoo.FAMILIES[preset.family].defaults if (
       preset.family in zoo.FAMILIES) else ('cifar',)

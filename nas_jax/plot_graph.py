@@ -1,4 +1,4 @@
-"""Pictures of blocks (BlockQNN) and of cells of tokens (AutoDL Design)."""
+"""Pictures of graphs: blocks (BlockQNN), cells of tokens (AutoDL Design)."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,8 +18,9 @@ _KINDS = {
 _FAMILIES = (('conv', 'conv'), ('pool', 'pool'), ('identity', 'skip'))
 
 
-class _Box(NamedTuple):
-  name: str  # its number; empty for input and output
+class Box(NamedTuple):
+  """Something drawn, and what it reads."""
+  name: str  # such as its number; may be empty
   text: str
   sources: tuple[int, ...]  # boxes before it, once per arrow
 
@@ -34,14 +35,14 @@ def draw_block(code: block_code.Code) -> str:
     ValueError: a code that describes no block.
   """
   layers = block_code.layers(code)
-  boxes = [_Box('', 'input', ())]
+  boxes = [Box('', 'input', ())]
   for layer in layers:
     index, kind, size, _, _ = layer
     text = _KINDS[kind] + (f' {size}x{size}' if size else '')
-    boxes.append(_Box(str(index), text, block_code.predecessors(layer)))
+    boxes.append(Box(str(index), text, block_code.predecessors(layer)))
   leaves = block_code.leaves(code)
   text = 'concat' if len(leaves) > 1 else 'output'
-  return _draw([*boxes, _Box('', text, leaves)],
+  return draw([*boxes, Box('', text, leaves)],
                f'block of {len(layers)} layers')
 
 
@@ -62,20 +63,32 @@ def draw_tokens(code: token_code.Code, kind: str) -> str:
   if kind not in kinds:
     raise ValueError(f'kind is {kind!r}, expected normal or reduce')
   tokens, bits = code[kinds.index(kind)]
-  boxes = [_Box('', 'input', ())]
+  boxes = [Box('', 'input', ())]
   for i, sources in enumerate(adjacency.inputs(bits, len(tokens))):
     stride = ', stride 2' if kind == 'reduce' and not sources else ''
-    boxes.append(_Box(
+    boxes.append(Box(
         str(i), token_code.OPERATIONS[tokens[i]].replace('_', ' ') + stride,
         tuple(j + 1 for j in sources) or (0,)))
   leaves = adjacency.leaves(bits, len(tokens))
   text = 'concat, conv 1x1' if len(leaves) > 1 else 'conv 1x1'
-  return _draw([*boxes, _Box('', text, tuple(j + 1 for j in leaves))],
+  return draw([*boxes, Box('', text, tuple(j + 1 for j in leaves))],
                f'{kind} cell of {len(tokens)} nodes')
 
 
-def _draw(boxes: Sequence[_Box], title: str) -> str:
-  """Boxes in rows; an arrow that passes a row has a lane of its own there."""
+def draw(boxes: Sequence[Box], title: str) -> str:
+  """Boxes from top to bottom, as SVG.
+
+  A box is below all that it reads; an arrow that passes a row has a lane of
+  its own there.
+
+  Args:
+    boxes: in an order in which each reads earlier ones; those without
+      sources are inputs, and the last one is at the bottom.
+    title: of the picture.
+  """
+  # By what an arrow comes from: the first input, other inputs, the rest.
+  colours = ['s1' if not i else 's2' if box.sources else 's0'
+             for i, box in enumerate(boxes)]
   row: list[int] = []
   for box in boxes:
     row.append(1 + max((row[s] for s in box.sources), default=-1))
@@ -98,8 +111,8 @@ def _draw(boxes: Sequence[_Box], title: str) -> str:
   lines, rectangles = [], []
   for (a, r), (b, _) in links:
     if a == b:  # Into a lane and along it.
-      lines.append(_line(a, x[a, r], top[r] + _ROW, x[a, r + 1], top[r + 1])
-                   + svg.tag('path', cls=_colour(a), d=(
+      lines.append(_line(colours[a], x[a, r], top[r] + _ROW, x[a, r + 1],
+                         top[r + 1]) + svg.tag('path', cls=colours[a], d=(
                        f'M{x[a, r + 1]:.1f},{top[r + 1]:.1f}v{_ROW}')))
   for i, box in enumerate(boxes):
     # Arrows arrive side by side, from the left to the right.
@@ -108,7 +121,7 @@ def _draw(boxes: Sequence[_Box], title: str) -> str:
     step = min(16., (widths[i] - 24) / len(sources)) if sources else 0.
     for j, source in enumerate(sources):
       lines.append(_line(
-          source, x[source, before], top[before] + _ROW,
+          colours[source], x[source, before], top[before] + _ROW,
           x[i, row[i]] + step * (j - (len(sources) - 1) / 2), top[row[i]],
           arrow=True))
     middle, y = x[i, row[i]], top[row[i]] + _ROW / 2
@@ -122,14 +135,11 @@ def _draw(boxes: Sequence[_Box], title: str) -> str:
   return svg.svg(right - left, top[-1] + _ROW + 24, lines + rectangles, title)
 
 
-def _line(source: int, x0: float, y0: float, x1: float, y1: float,
+def _line(colour: str, x0: float, y0: float, x1: float, y1: float,
           arrow: bool = False) -> str:
-  """A curve downwards, in the colour of what it comes from."""
+  """A curve downwards, in a colour of svg.py."""
   middle, head = (y0 + y1) / 2, 'm-4,-6l4,6l4,-6' if arrow else ''
-  return svg.tag('path', cls=_colour(source), d=(
+  return svg.tag('path', cls=colour, d=(
       f'M{x0:.1f},{y0:.1f}C{x0:.1f},{middle:.1f} {x1:.1f},{middle:.1f} '
       f'{x1:.1f},{y1:.1f}{head}'))
 
-
-def _colour(source: int) -> str:
-  return 's2' if source else 's1'

@@ -115,6 +115,8 @@ def build(config: dict[str, Any]) -> graph.Graph:
     ValueError: what the family cannot build.
   """
   preset = _preset(config)
+  if 'num_reductions' not in config:
+    zoo.check_family(preset.family)
   common = dict(
       image_shape=tuple(config['image_shape']),
       num_classes=config['num_classes'], features=config['features'],

@@ -23,6 +23,7 @@ from nas_jax import workdir as workdirs
 from nas_jax.data import knn
 from nas_jax.evaluators import estimate
 from nas_jax.evaluators import scratch
+from nas_jax.networks import zoo
 from nas_jax.spaces import genotypes
 from nas_jax.spaces import presets
 from nas_jax.strategies import random_search
@@ -284,6 +285,7 @@ def train_network(
   """
   folder = pathlib.Path(workdir)
   preset = presets.load(settings.architecture)
+  zoo.check_family(preset.family)
   data = networks_on_images.load(settings)
   first = networks_on_images.job_of(settings, preset, data)
   jobs = [first._replace(seed=seed, config=first.config | {'seed': seed})

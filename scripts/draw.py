@@ -20,15 +20,15 @@ class Settings:
   """What to draw; sizes that are not set are the paper's, or the run's."""
   architecture: str | None = None  # a name, a genotype file or a workdir
   output: str = '.'  # folder of the pictures
-  network: str | None = None  # kind of network, such as cifar or imagenet
-  features: int | None = None  # F, in the convention of the paper
-  num_cells: int | None = None  # cells, in the convention of the paper
+  network: str | None = None  # kind of network: cifar, imagenet, ptb, ...
+  features: int | None = None  # F in the paper's convention; units of a layer
+  num_cells: int | None = None  # cells in the paper's convention; layers
   png: bool = True  # write PNG files too
   zoom: float = 2.  # pixels of PNG files per pixel of SVG files
 
 
 def main(settings: Settings) -> list[pathlib.Path]:
-  """Writes NAME_network, and NAME_normal and NAME_reduce or NAME_block.
+  """Writes NAME_network and NAME_normal, _reduce, _block or _cell.
 
   Returns:
     The files.

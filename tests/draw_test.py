@@ -42,6 +42,13 @@ def test_a_block_is_drawn_beside_its_network(tmp_path):
                            for kind in ('network', 'block')]
 
 
+def test_a_recurrent_cell_is_drawn_beside_its_language_model(tmp_path):
+  files = draw.main(Settings('DARTS_V2_RNN', str(tmp_path), png=False,
+                             network='wikitext2'))
+  assert _names(files) == ['DARTS_V2_RNN_network.svg', 'DARTS_V2_RNN_cell.svg']
+  assert '33,127,878 parameters' in files[0].read_text()
+
+
 def test_svg_files_need_no_other_package(tmp_path, monkeypatch, capsys):
   monkeypatch.setitem(sys.modules, 'resvg_py', None)
   files = draw.main(Settings('ResNet-20', str(tmp_path)))

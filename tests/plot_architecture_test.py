@@ -24,6 +24,27 @@ def test_every_family_has_its_pictures(name, kinds):
   assert f'>{name}</text>' in found['network']
 
 
+def test_a_recurrent_cell_is_drawn_with_its_language_model():
+  preset = presets.load('NASCell')
+  for options, expected in (({}, '24,923,200'),
+                            ({'features': 4, 'num_cells': 1}, '40,256'),
+                            ({'network': 'ptb_large'}, '53,987,328')):
+    net = plot_architecture.build(preset, **options)
+    found = plot_architecture.pictures(preset, net, 'NASCell')
+    assert list(found) == ['network', 'cell']
+    assert f'NASCell: {expected} parameters' in found['network']
+  assert set(found) <= set(plot_architecture.NAMES)
+
+
+def test_a_language_run_is_drawn_as_it_was_trained(tmp_path):
+  records.write_json(tmp_path / 'network.json', {
+      'sizes': {'vocabulary': 20, 'embedding': 4, 'hidden': 6,
+                'num_layers': 2, 'tied': True, 'bias': True,
+                'init_range': .1}})
+  net = plot_architecture.build(presets.load('LSTM'), tmp_path)
+  assert net.num_params == 540
+
+
 def test_a_run_is_drawn_as_it_was_trained(tmp_path):
   preset = presets.load('BlockQNN-resnet-like')
   assert plot_architecture.build(preset, tmp_path).image_shape == (32, 32, 3)

@@ -102,13 +102,7 @@ def build(
   Raises:
     ValueError: what the family cannot build.
   """
-  if preset.family in recurrent.FAMILIES:
-    raise ValueError(
-        f'a recurrent cell (family {preset.family}) is no network for images: '
-        'train it on text with experiments/train_language.py')
-  if preset.family not in FAMILIES:
-    raise ValueError(f'unknown family of networks {preset.family!r}, expected '
-                     f'one of {", ".join(FAMILIES)}')
+  check_family(preset.family)
   family = FAMILIES[preset.family]
   if network not in family.defaults:
     raise ValueError(
@@ -126,6 +120,21 @@ def build(
       auxiliary=auxiliary, drop_path_keep=drop_path_keep,
       dropout_keep=_first(dropout_keep, defaults.dropout_keep),
       style=dataclasses.replace(defaults.style, **style_changes))
+
+
+def check_family(name: str) -> None:
+  """Refuses what is no family of networks for images.
+
+  Raises:
+    ValueError: a recurrent cell, or an unknown family.
+  """
+  if name in recurrent.FAMILIES:
+    raise ValueError(
+        f'a recurrent cell (family {name}) is no network for images: train it '
+        'on text with experiments/train_language.py')
+  if name not in FAMILIES:
+    raise ValueError(f'unknown family of networks {name!r}, expected one of '
+                     f'{", ".join(FAMILIES)}')
 
 
 def build_whole(preset: presets.Preset, network: str = 'cifar', **options
