@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from nas_jax import base
 from nas_jax import checks
@@ -26,6 +27,8 @@ from nas_jax.networks import time_loop
 from nas_jax.spaces import recurrent as space
 from nas_jax.supernets import shared
 from nas_jax.training import language_recipes
+from nas_jax.training import language_steps
+from nas_jax.training import optimizers
 
 Array = jax.Array
 Params = dict[str, Any]
@@ -105,11 +108,13 @@ def make(
     params = plain.init(own)
 
     def layer(key, like):
-      return like | {'nodes': [recurrent.uniform(
-          k, (i, num_activations, *w.shape), sizes.init_range)
-                               for i, (k, w) in enumerate(zip(
-                                   jax.random.split(key, num_nodes),
-                                   like['nodes']), 1)]}
+      # One draw for all, which compiles fast.
+      drawn = recurrent.uniform(
+          key, (num_nodes * (num_nodes + 1) // 2, num_activations,
+                *like['nodes'][0].shape), sizes.init_range)
+      ends = np.cumsum(range(num_nodes + 1))
+      return like | {'nodes': [
+          drawn[a:b] for a, b in zip(ends[:-1], ends[1:])]}
 
     return params | {'layers': [
         layer(*pair) for pair in zip(keys, params['layers'])]}
@@ -133,7 +138,7 @@ def make(
     out = apply(chosen, genome, inputs, hidden, key=key, rates=rates,
                 length=length)
     own = language.mean_loss(chosen, out.outputs, targets, length)
-    total = own + _smoothness(recipe, out, length)
+    total = own + language_steps.penalties(recipe, out, length)
     if decay == 'used':
       total += recipe.weight_decay / 2 * sum(
           jnp.sum(w * w) for w in jax.tree.leaves(chosen['layers']))
@@ -223,15 +228,7 @@ def _with_nodes(params, change):
       for layer in params['layers']]}
 
 
-def _smoothness(recipe, out, length):
-  """The penalty of large outputs, and of those that change."""
-  here = jnp.arange(out.raw.shape[0]) < length
-  mean = lambda x, where: jnp.mean(
-      x * x, where=where[:, None, None])
-  return (recipe.activation_weight * mean(out.outputs, here)
-          + recipe.slowness * mean(out.raw[1:] - out.raw[:-1], here[1:]))
-
-
 def _clipped(grads, limit):
-  norm = jnp.sqrt(sum(jnp.sum(g * g) for g in jax.tree.leaves(grads)))
-  return jax.tree.map(lambda g: g * jnp.minimum(1, limit / (norm + 1e-6)), grads)
+  scale = jnp.minimum(
+      1, limit / (jnp.sqrt(optimizers.squares(grads)) + 1e-6))
+  return jax.tree.map(lambda g: scale * g, grads)

@@ -90,7 +90,7 @@ def make(model: language.Model, recipe: language_recipes.LanguageRecipe
       found = model.apply(params, inputs, state.hidden, key=key, rates=rates,
                           length=length)
       loss = language.mean_loss(params, found.outputs, targets, length)
-      return loss + _penalties(recipe, found, length), (loss, found.hidden)
+      return loss + penalties(recipe, found, length), (loss, found.hidden)
 
     (_, (loss, hidden)), grads = jax.value_and_grad(
         objective, has_aux=True)(state.params)
@@ -124,8 +124,15 @@ def make(model: language.Model, recipe: language_recipes.LanguageRecipe
       lambda: spent[0])
 
 
-def _penalties(recipe, found, length):
-  """Activation regularisation, and temporal: what changes slowly."""
+def penalties(recipe: language_recipes.LanguageRecipe,
+              found: language.Output, length: Array) -> Array:
+  """Activation regularisation, and temporal: what changes slowly.
+
+  Args:
+    recipe: settings.
+    found: what a model makes of a window.
+    length: int32[], steps that count.
+  """
   total = jnp.float32(0)
   if recipe.activation_weight:
     total += recipe.activation_weight * _mean_square(found.outputs, length)
