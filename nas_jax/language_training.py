@@ -139,18 +139,17 @@ def train_and_test(folder: pathlib.Path, job: Job, corpus: text.Corpus,
     which its own perplexity on the test part is exceeded. Numbers of a
     training that diverged are None. And the seconds.
   """
-  path = folder / 'result.json'
-  if not path.exists():
+  def run():
     outcome = train(folder, job, corpus, label)
     tested = outcome.perplexity(
         corpus.test, job.recipe.test_batch_size) if outcome.epochs else math.inf
-    result = {
+    return {'seconds': outcome.seconds, 'result': {
         'validation_perplexity': journal.number(outcome.validation_perplexity),
         'test_perplexity': journal.number(tested),
         'num_params': job.model.num_params, 'epochs': outcome.epochs,
-        'num_test_tokens': len(corpus.test), **_more(corpus, tested)}
-    records.write_json(path, {'result': result, 'seconds': outcome.seconds})
-  found = records.read_json(path)
+        'num_test_tokens': len(corpus.test), **_more(corpus, tested)}}
+
+  found = records.once(folder / 'result.json', run)
   return found['result'], found['seconds']
 
 

@@ -8,6 +8,7 @@ import shutil
 from typing import Any
 
 from nas_jax import base
+from nas_jax import language_on_text
 from nas_jax import language_problem
 from nas_jax import language_training
 from nas_jax import workdir as workdirs
@@ -123,16 +124,36 @@ def conclude(
           'cost': spent} | dict(more or {}))
 
 
-def job_of(settings: language_problem.Settings,
-           problem: language_problem.Problem, genotype: base.Genotype
-           ) -> language_training.Job:
-  """The training of a result.
+def train_language(
+    workdir: str | os.PathLike, settings: language_on_text.Settings,
+    *, experiment: str,
+) -> dict[str, Any]:
+  """Trains one cell on a text; the same call resumes.
+
+  With several seeds each has a folder of its own, seed_0 and so on.
+
+  Args:
+    workdir: of the run.
+    settings: of the run.
+    experiment: its name, for the report.
+
+  Returns:
+    The content of `summary.json`; `result` is the mean over the seeds.
 
   Raises:
-    ValueError: a genotype that the family cannot build.
+    ValueError: bad settings, corpus, architecture, or a workdir of another
+      run.
   """
-  return _job(settings, problem, presets.Preset(problem.family, genotype),
-              problem.final_sizes)
+  preset = presets.load(settings.architecture)
+  corpus = language_problem.load(settings)
+  return workflow.train_seeds(
+      pathlib.Path(workdir), settings, preset,
+      language_on_text.jobs_of(settings, preset, corpus),
+      lambda folder, job, label: language_training.train_and_test(
+          folder, job, corpus, label),
+      experiment=experiment, beside=lambda: {
+          'beside': yardsticks(corpus),
+          'best_possible_perplexity': least(corpus)})
 
 
 def yardsticks(corpus: text.Corpus) -> dict[str, dict[str, float]]:
@@ -162,9 +183,13 @@ def _finish(folder, history, settings, problem, label):
   Returns:
     The result, and seconds by phase.
   """
-  chosen = [genotypes.from_json(record['genotype']) for record in
-            workflow.ranked(history, label)[:settings.num_finalists]]
-  jobs = [job_of(settings, problem, genotype) for genotype in chosen]
+  ways = [(genotypes.from_json(record['genotype']), changes)
+          for record in workflow.ranked(history, label)[
+              :settings.num_finalists]
+          for changes in problem.final_changes]
+  jobs = [_job(settings, problem, presets.Preset(problem.family, genotype),
+               *language_problem.changed(problem, changes))
+          for genotype, changes in ways]
   index, selection = 0, 0.
   if len(jobs) > 1:
     scored = []
@@ -177,7 +202,7 @@ def _finish(folder, history, settings, problem, label):
     _, index = min(scored)
     # It is trained already, and goes on from there to its test.
     _copy(folder / 'finalists' / f'{index:02d}', folder)
-  genotypes.save(folder / 'genotype.json', chosen[index], problem.family)
+  genotypes.save(folder / 'genotype.json', ways[index][0], problem.family)
   result, spent = language_training.train_and_test(
       folder, jobs[index], problem.corpus, f'{label}: training the result')
   return result, {
@@ -189,12 +214,13 @@ def _train_lstm(folder, settings, problem, num_params):
   sizes = language_sizes.matching(
       preset.family, preset.genotype, problem.final_sizes, num_params)
   return language_training.train_and_test(
-      folder, _job(settings, problem, preset, sizes), problem.corpus, 'LSTM')
+      folder, _job(settings, problem, preset, sizes, problem.final_recipe),
+      problem.corpus, 'LSTM')
 
 
-def _job(settings, problem, preset, sizes):
+def _job(settings, problem, preset, sizes, recipe):
   return language_training.job_of(
-      preset, sizes, problem.final_recipe, problem.corpus, seed=settings.seed,
+      preset, sizes, recipe, problem.corpus, seed=settings.seed,
       recipe_name=settings.final_recipe)
 
 

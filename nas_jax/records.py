@@ -1,6 +1,6 @@
 """JSON files of a run: appended lines, and whole files replaced atomically."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 import json
 import os
 import pathlib
@@ -66,6 +66,14 @@ def read_json(path: Path) -> Any:
     raise ValueError(f'cannot read {path}: {e.strerror}') from e
   except ValueError as e:
     raise ValueError(f'{path} is not a JSON file: {e}') from e
+
+
+def once(path: Path, make: Callable[[], Any]) -> Any:
+  """The value of a JSON file, which is made first where there is none."""
+  path = pathlib.Path(path)
+  if not path.exists():
+    write_json(path, make())
+  return read_json(path)
 
 
 def _write(path: Path, mode: str, text: str) -> None:

@@ -1,6 +1,6 @@
 """A whole run: search, select on validation, retrain, test once, report."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import os
 import pathlib
@@ -27,6 +27,10 @@ from nas_jax.networks import zoo
 from nas_jax.spaces import genotypes
 from nas_jax.spaces import presets
 from nas_jax.strategies import random_search
+
+_TESTED = ('test_accuracy', 'test_perplexity')
+_MEASURES = (*_TESTED, 'test_error_percent', 'validation_perplexity',
+             'excess_percent', 'test_bits_per_character')
 
 
 def search_cells(
@@ -290,6 +294,47 @@ def train_network(
   first = networks_on_images.job_of(settings, preset, data)
   jobs = [first._replace(seed=seed, config=first.config | {'seed': seed})
           for seed in range(settings.seed, settings.seed + settings.num_seeds)]
+
+  def train_and_test(place, job, label):
+    found = records.once(place / 'result.json', lambda: dict(zip(
+        ('result', 'seconds'),
+        finals.train_and_test(place, job, data, label))))
+    return found['result'], found['seconds']
+
+  return train_seeds(
+      folder, settings, preset, jobs, train_and_test, experiment=experiment,
+      beside=lambda: {
+          'knn': {'test_accuracy': knn.knn_accuracy(data.train, data.test)}})
+
+
+def train_seeds(
+    folder: pathlib.Path,
+    settings: Any,
+    preset: presets.Preset,
+    jobs: Sequence[Any],
+    train_and_test: Callable[
+        [pathlib.Path, Any, str], tuple[dict[str, Any], float]],
+    *,
+    experiment: str,
+    beside: Callable[[], dict[str, Any]],
+) -> dict[str, Any]:
+  """Trains one architecture with each seed; the same call resumes.
+
+  Args:
+    folder: of the run.
+    settings: of the run, with its `architecture` and `dataset`.
+    preset: the architecture.
+    jobs: a training each, with `seed` and `config`.
+    train_and_test: (folder, job, label) -> (result, seconds).
+    experiment: its name, for the report.
+    beside: further entries of the summary.
+
+  Returns:
+    The content of `summary.json`; `result` is the mean over the seeds.
+
+  Raises:
+    ValueError: a workdir of another run.
+  """
   own = folder / 'genotype.json'
   if own.exists() and presets.load(own)[:2] != preset[:2]:
     raise ValueError(f'{own} is another architecture than '
@@ -301,43 +346,34 @@ def train_network(
     return done
   workdirs.use_compilation_cache(folder)
   header = workdirs.header(experiment, settings.dataset, settings) | {
-      'hardware': workdirs.hardware(first.num_devices),
+      'hardware': workdirs.hardware(getattr(jobs[0], 'num_devices', 1)),
       'architecture': settings.architecture,
-      'recipe': first.config['recipe']}
+      'recipe': jobs[0].config['recipe']}
   results, total = [], 0.
   for job in jobs:
     name = f'seed_{job.seed}'
     place = folder / name if len(jobs) > 1 else folder
     label = f'{experiment} {name}' if len(jobs) > 1 else experiment
-    result, seconds = _train_and_test_once(place, job, data, label)
+    result, seconds = train_and_test(place, job, label)
     results.append(result | {'seed': job.seed})
     total += seconds
   result = results[0] if len(jobs) == 1 else _over_seeds(results)
   return write_report(folder, header | {
       'result': {k: v for k, v in result.items() if k != 'seed'},
-      **({'seeds': results} if len(jobs) > 1 else {}),
-      'knn': {'test_accuracy': knn.knn_accuracy(data.train, data.test)},
+      **({'seeds': results} if len(jobs) > 1 else {}), **beside(),
       'cost': {'retrain_seconds': total, 'total_seconds': total}})
 
 
-def _train_and_test_once(folder, job, data, label):
-  """(result, seconds); read from the folder if it was finished before."""
-  path = folder / 'result.json'
-  if not path.exists():
-    result, seconds = finals.train_and_test(folder, job, data, label)
-    records.write_json(path, {'result': result, 'seconds': seconds})
-  found = records.read_json(path)
-  return found['result'], found['seconds']
-
-
 def _over_seeds(results):
-  """Means, and the standard deviation of the accuracy (of the sample)."""
-  accuracies = [r['test_accuracy'] for r in results]
-  mean = float(np.mean(accuracies))
+  """Means, and the standard deviation of what is tested (of the sample)."""
+  measures = [m for m in _MEASURES if all(
+      r.get(m) is not None for r in results)]
+  columns = {m: [r[m] for r in results] for m in measures}
   return results[0] | {
-      'test_accuracy': mean, 'test_error_percent': 100 * (1 - mean),
-      'std_test_accuracy': float(np.std(accuracies, ddof=1)),
-      'num_seeds': len(results)}
+      m: float(np.mean(values)) for m, values in columns.items()} | {
+          f'std_{m}': float(np.std(values, ddof=1))
+          for m, values in columns.items() if m in _TESTED} | {
+              'num_seeds': len(results)}
 
 
 def _finished(folder: pathlib.Path) -> dict[str, Any] | None:
