@@ -9,8 +9,9 @@ days. The predictor orders 78 to 80 % of pairs as the truth does.
   python -m experiments.nao --workdir=runs/cifar --dataset=cifar10 \
       --data_dir=DIR --scale=small
 
-With --shared_weights it is NAO-WS, which has flags of its own:
-experiments/nao_ws.py.
+With --domain=text it searches recurrent cells (experiments/nao_text.py), with
+--shared_weights it is NAO-WS (experiments/nao_ws.py); both have flags of their
+own.
 
 Note: children, 600 random ones and up to 300 from the best 100 in each of
 three iterations, are those of the public code; the paper's own numbers (200
@@ -22,6 +23,7 @@ import dataclasses
 import pathlib
 
 from experiments import flags
+from experiments import nao_text
 from experiments import nao_ws
 from nas_jax import base
 from nas_jax import checks
@@ -62,6 +64,7 @@ _VERSIONS = {
 @dataclasses.dataclass(frozen=True)
 class Settings(search_on_images.Settings):
   """What the run depends on."""
+  domain: str = 'images'  # or text, whose flags --helpshort shows with it
   num_children: int = 1500  # architectures to evaluate
   children_per_round: int = 10  # asked for and evaluated together
   recipe: str = 'nao_search'  # of children
@@ -80,6 +83,10 @@ class Settings(search_on_images.Settings):
 
   def __post_init__(self):
     super().__post_init__()
+    checks.one_of('domain', self.domain, ('images', 'text'))
+    if self.domain == 'text':
+      raise ValueError('domain text is a search of its own: see '
+                       'experiments/nao_text.py')
     checks.one_of('version', self.version, _VERSIONS)
     if self.shared_weights:
       raise ValueError('shared_weights is a search of its own: see '
@@ -130,5 +137,7 @@ def strategy(space: base.Space, settings: Settings) -> base.Strategy:
 if __name__ == '__main__':
   if flags.is_set('shared_weights'):
     flags.run(nao_ws.main, nao_ws.Settings, nao_ws.SCALES)
+  elif flags.value_of('domain') == 'text':
+    flags.run(nao_text.main, nao_text.Settings, nao_text.SCALES)
   else:
     flags.run(main, Settings, SCALES)

@@ -8,6 +8,9 @@ where strides are predicted too.
   python -m experiments.nas_rl --workdir=runs/cifar --dataset=cifar10 \
       --data_dir=DIR --scale=small
 
+With --domain=text it searches recurrent cells, with flags of its own:
+experiments/nas_rl_text.py.
+
 Note: the paper does not give the decay of the baseline, nor the values of the
 grid over which the result is trained; its whitening of images is here their
 standardisation.
@@ -20,6 +23,7 @@ import pathlib
 import numpy as np
 
 from experiments import flags
+from experiments import nas_rl_text
 from nas_jax import checks
 from nas_jax import problem
 from nas_jax import rewards
@@ -52,6 +56,7 @@ SCALES = dict(smoke=SMOKE, small=SMALL, paper=PAPER)
 @dataclasses.dataclass(frozen=True)
 class Settings(search_on_images.Settings):
   """What the run depends on."""
+  domain: str = 'images'  # or text, whose flags --helpshort shows with it
   num_children: int = 12800  # architectures to evaluate
   children_per_round: int = 800  # of all replicas together
   num_replicas: int = 100  # of the controller, K; 1 for none that is stale
@@ -72,6 +77,10 @@ class Settings(search_on_images.Settings):
 
   def __post_init__(self):
     super().__post_init__()
+    checks.one_of('domain', self.domain, ('images', 'text'))
+    if self.domain == 'text':
+      raise ValueError('domain text is a search of its own: see '
+                       'experiments/nas_rl_text.py')
     checks.at_least(self, 1, 'num_replicas', 'num_shards', 'first_depth',
                     'depth_step', 'children_per_depth')
     if self.children_per_round % self.num_replicas:
@@ -131,4 +140,7 @@ def _accuracy_cubed(outcome: scratch.Outcome) -> float:
 
 
 if __name__ == '__main__':
-  flags.run(main, Settings, SCALES)
+  if flags.value_of('domain') == 'text':
+    flags.run(nas_rl_text.main, nas_rl_text.Settings, nas_rl_text.SCALES)
+  else:
+    flags.run(main, Settings, SCALES)

@@ -3,19 +3,17 @@
 The comment on a field is the help of its flag (experiments/flags.py).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 from typing import Any, NamedTuple
-
-import jax
 
 from nas_jax import base
 from nas_jax import checks
 from nas_jax.data import text
 from nas_jax.networks import language
+from nas_jax.training import language as training
 from nas_jax.training import language_recipes
 
-_UNITS = ('word', 'character')
 _OF_A_RECIPE = ('epochs', 'batch_size', 'bptt', 'learning_rate')
 
 
@@ -31,6 +29,9 @@ class Problem(NamedTuple):
   # Of the perplexity on the validation part; higher is better.
   reward: Callable[[float], float]
   floor: float  # reward of a failed child, below that of any other
+  # Ways to train the result, the best on validation is: changed fields of its
+  # recipe and its sizes.
+  final_changes: Sequence[Mapping[str, Any]] = ({},)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +45,7 @@ class DataSettings:
   max_train: int | None = None  # use at most so many words of the training part
 
   def __post_init__(self):
-    checks.one_of('unit', self.unit, _UNITS)
+    checks.one_of('unit', self.unit, text.UNITS)
     checks.at_least(self, 1, 'max_train')
 
 
@@ -104,7 +105,7 @@ def make(
     *,
     reward: Callable[[float], float],
     floor: float,
-    changes: Mapping[str, Any] | None = None,
+    final_changes: Sequence[Mapping[str, Any]] = ({},),
 ) -> Problem:
   """The search; builds one child and one result.
 
@@ -114,7 +115,7 @@ def make(
     family: of cells.
     reward: of the perplexity on the validation part.
     floor: reward of a failed child.
-    changes: fields of the recipe of children that differ.
+    final_changes: see `Problem`.
 
   Raises:
     ValueError: no such corpus, or what does not fit.
@@ -126,14 +127,26 @@ def make(
     return language.make(family, genotype, sizes)
 
   made = Problem(
-      space, corpus, family, child,
-      dataclasses.replace(recipe_of(settings), **changes or {}),
+      space, corpus, family, child, recipe_of(settings),
       sizes_of(settings, corpus, 'final_'), recipe_of(settings, 'final_'),
-      reward, floor)
-  genotype = space.genotype(space.sample(jax.random.key(settings.seed)))
-  child(genotype)
-  language.make(family, genotype, made.final_sizes)
+      reward, floor, final_changes)
+  genotype = space.genotype([0] * len(space.choices))
+  training.check(child(genotype), made.child_recipe, corpus)
+  for changes in final_changes:
+    own, recipe = changed(made, changes)
+    training.check(language.make(family, genotype, own), recipe, corpus)
   return made
+
+
+def changed(problem: Problem, changes: Mapping[str, Any]
+            ) -> tuple[language.Sizes, language_recipes.LanguageRecipe]:
+  """Sizes and recipe of the result, trained in one of the ways."""
+  of_sizes = {field.name for field in dataclasses.fields(language.Sizes)}
+  return (
+      dataclasses.replace(problem.final_sizes, **{
+          k: v for k, v in changes.items() if k in of_sizes}),
+      dataclasses.replace(problem.final_recipe, **{
+          k: v for k, v in changes.items() if k not in of_sizes}))
 
 
 def recipe_of(settings: Settings, prefix: str = ''

@@ -2,17 +2,26 @@
 
 from collections.abc import Callable
 import os
+from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from nas_jax import base
 from nas_jax.data import text
+from nas_jax.data import windows
 from nas_jax.evaluators import children
 from nas_jax.networks import language as networks
 from nas_jax.training import language as training
 from nas_jax.training import language_recipes
 
-METRICS = ('validation_perplexity', 'epochs', 'num_params')
+_METRICS = ('validation_perplexity', 'epochs', 'num_params')
+
+
+class _Compiled(NamedTuple):
+  """A trainer that will compile nothing more."""
+  trainer: training.Trainer
+  compile_seconds: float
 
 
 def language(
@@ -54,11 +63,13 @@ def language(
   Raises:
     ValueError: at once, for a damaged cache.
   """
-  def compile_(found: base.Genotype) -> training.Trainer:
-    return training.compile_trainer(build(found), recipe, corpus)
+  def compile_(found: base.Genotype) -> _Compiled:
+    trainer = training.make(build(found), recipe)
+    compile_all(trainer, recipe, corpus)
+    return _Compiled(trainer, trainer.compile_seconds())
 
-  def score(child: children.Child, trainer: training.Trainer) -> float | None:
-    metrics = child['metrics']
+  def score(child: children.Child, compiled: _Compiled) -> float | None:
+    metrics, trainer = child['metrics'], compiled.trainer
     key = jax.random.fold_in(
         jax.random.key(seed),
         children.number_of(children.name_of(child['genotype'])))
@@ -68,21 +79,38 @@ def language(
     if training.diverged(log):
       child['error'] = f'diverged in epoch {log[-1]["epoch"]}'
       return None
-    metrics['validation_perplexity'] = min(
-        line['validation_perplexity'] for line in log)
-    found = float(reward(metrics['validation_perplexity']))
+    perplexity = training.exp(training.best(log)['validation_loss'])
+    found = float(reward(perplexity))
     if not found > floor:
-      child['error'] = (f'the reward is {found}, not above the floor {floor}: '
-                        f'the perplexity is {metrics["validation_perplexity"]}')
+      child['error'] = (f'the perplexity is {perplexity:.4g}, the reward '
+                        f'{found:.4g} is not above the floor {floor}')
       return None
+    metrics['validation_perplexity'] = perplexity
     return found
 
   def train(found: base.Genotype, ahead) -> children.Child:
     return children.train(
         found, ahead.result if ahead else lambda: compile_(found), score,
-        floor=floor, metrics=METRICS)
+        floor=floor, metrics=_METRICS)
 
   def train_all(todo: children.Todo, keep: children.Keep) -> None:
     children.in_turn(todo, keep, compile_, train, ahead=compile_ahead)
 
-  return children.evaluator(genotype, train_all, metrics=METRICS, cache=cache)
+  return children.evaluator(genotype, train_all, metrics=_METRICS, cache=cache)
+
+
+def compile_all(trainer: training.Trainer,
+                recipe: language_recipes.LanguageRecipe, corpus: text.Corpus
+                ) -> None:
+  """Runs each program of a training once, which compiles it."""
+  key = jax.random.key(0)
+  state = trainer.init(key)
+  for size in windows.capacities(recipe.bptt, recipe.random_lengths):
+    tokens = np.zeros((size, recipe.batch_size), np.int32)
+    state = trainer.step(
+        key, state, tokens, tokens, length=1, number=0, rate=0.)
+  rows = 1 + max(1, training.EVAL_TOKENS // recipe.eval_batch_size)
+  training.cross_entropy(
+      trainer, state.params,
+      corpus.validation[:rows * recipe.eval_batch_size],
+      recipe.eval_batch_size)
