@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from nas_jax.networks import block
 from nas_jax.networks import graph
+from nas_jax.networks import language
 from nas_jax.networks import norm
 from nas_jax.networks import separable
 from nas_jax.spaces import block_code
@@ -100,6 +101,28 @@ def by_node(net: graph.Graph) -> list[tuple[graph.Node, Cost]]:
     else:
       found.append((node, Cost(0, params, 0, 0, 0, 0, 0)))
   return found
+
+
+def by_layer(model: language.Model
+             ) -> list[tuple[str, tuple[int, ...], Cost]]:
+  """(name, shape of the output, cost) of each part of a language model.
+
+  Multiply-adds are those of one token: every matrix of a cell is multiplied
+  once in a step, and to look a token up in the embedding costs none.
+  """
+  sizes = model.sizes
+  params = jax.eval_shape(model.init, jax.random.key(0))
+  layers = [jax.tree.leaves(layer) for layer in params['layers']]
+  size = lambda leaves: sum(math.prod(leaf.shape) for leaf in leaves)
+  found = [('embedding', (sizes.embedding,), size([params['embedding']]), 0)]
+  for i, (leaves, (_, units)) in enumerate(zip(layers, sizes.layers()), 1):
+    found.append((f'layer {i}', (units,), size(leaves),
+                  size(leaf for leaf in leaves if leaf.ndim == 2)))
+  own = size(params[k] for k in ('decoder', 'bias') if k in params)
+  found.append(('decoder', (sizes.vocabulary,), own,
+                sizes.vocabulary * sizes.layers()[-1][1]))
+  return [(name, shape, Cost(count, 0, 0, 0, macs, 0, 0))
+          for name, shape, count, macs in found]
 
 
 def block_multiply_adds(

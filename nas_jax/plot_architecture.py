@@ -76,7 +76,7 @@ def build(preset: presets.Preset, workdir: str | os.PathLike | None = None,
   as_trained = workdir and config.exists() and (
       network, features, num_cells) == (None, None, None)
   if preset.family in recurrent.FAMILIES:
-    sizes = records.read_json(config)['sizes'] if as_trained else {
+    sizes = records.read_json(config)['model'] if as_trained else {
         'hidden': features, 'num_layers': num_cells}
     return language_sizes.build(preset, network or 'ptb', **sizes)
   if as_trained:

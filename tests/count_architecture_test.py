@@ -90,7 +90,56 @@ def test_a_listing_names_family_network_and_parameters(monkeypatch, capsys):
       'params': 4_718_752}
 
 
+def test_a_language_model_is_counted_layer_by_layer():
+  assert count_architecture.report(Settings('AWD_LSTM')).splitlines() == [
+      'AWD_LSTM (family awd_lstm), network ptb: 10,000 tokens, tied embedding',
+      '',
+      'part       output      params  multiply-adds',
+      'embedding  400      4,000,000              0',
+      'layer 1    1150     7,139,200      7,130,000',
+      'layer 2    1150    10,589,200     10,580,000',
+      'layer 3    400      2,483,200      2,480,000',
+      'decoder    10000       10,000      4,000,000',
+      '',
+      'params     24,221,600  parameters',
+      'macs       24,190,000  multiply-adds of one token']
+
+
+def test_a_language_model_of_another_size_is_counted():
+  found = json.loads(count_architecture.report(Settings(
+      'NASCell', features=8, vocabulary=50, num_cells=1, format='json')))
+  # 50 d and 16 d^2, without biases.
+  assert found['params'] == 50 * 8 + 16 * 64
+  assert found['macs'] == 16 * 64 + 50 * 8
+  assert (found['embedding'], found['hidden']) == (8, 8)
+  assert [part['name'] for part in found['parts']] == [
+      'embedding', 'layer 1', 'decoder']
+
+
+def test_the_equations_of_a_tree_are_told():
+  text = count_architecture.report(Settings('NASCell'))
+  assert 'params     24,923,200  parameters' in text
+  assert text.endswith("h' = a14\nc' = a8' * a9")
+
+
+def test_recurrent_cells_are_listed_beside_others(monkeypatch):
+  monkeypatch.setattr(presets, 'PRESETS', {
+      name: presets.PRESETS[name]
+      for name in ('DARTS_V1', 'DARTS_V2_RNN', 'LSTM')})
+  found = json.loads(count_architecture.listing('json', 'wikitext2'))
+  rows = [(row['network'], row['params']) for row in found['architectures']]
+  assert rows == [('cifar', 3_169_414), ('wikitext2', 33_127_878),
+                  ('ptb', 19_775_200)]
+
+
 @pytest.mark.parametrize('settings, message', [
+    (Settings('DARTS_V2_RNN', network='cifar'), "has no network 'cifar', "
+     'expected one of ptb, wikitext2'),
+    (Settings('DARTS_V2_RNN', memory=True), '--memory is not for the family '
+     'rnn_chain'),
+    (Settings('DARTS_V2_RNN', vocabulary=0), '--vocabulary is 0'),
+    (Settings('DARTS_V2', vocabulary=9), '--vocabulary is not for the family '
+     'darts'),
     (Settings(), '--architecture is not set'),
     (Settings('DARTS_V3'), 'Did you mean DARTS_V'),
     (Settings('DARTS_V2', network='mnist'), "no network 'mnist'"),

@@ -38,7 +38,7 @@ def test_a_recurrent_cell_is_drawn_with_its_language_model():
 
 def test_a_language_run_is_drawn_as_it_was_trained(tmp_path):
   records.write_json(tmp_path / 'network.json', {
-      'sizes': {'vocabulary': 20, 'embedding': 4, 'hidden': 6,
+      'model': {'vocabulary': 20, 'embedding': 4, 'hidden': 6,
                 'num_layers': 2, 'tied': True, 'bias': True,
                 'init_range': .1}})
   net = plot_architecture.build(presets.load('LSTM'), tmp_path)
