@@ -26,15 +26,13 @@ import pathlib
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from experiments import flags
 from nas_jax import base
 from nas_jax import checks
+from nas_jax import enas_search
 from nas_jax import problem
-from nas_jax import progress
-from nas_jax import records
 from nas_jax import search_on_images
 from nas_jax import workflow
 from nas_jax.controllers import enas as controllers
@@ -42,7 +40,6 @@ from nas_jax.data import batches
 from nas_jax.evaluators import shared as evaluator
 from nas_jax.spaces import macro_code
 from nas_jax.spaces import nao as nao_space
-from nas_jax.strategies import enas
 from nas_jax.strategies import random_search
 from nas_jax.supernets import alternating
 from nas_jax.supernets import enas_macro
@@ -142,20 +139,20 @@ def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
   for name, place, label, policy, rounds in (
       ('result', workdir, 'enas', policy, settings.controller_rounds),
       ('random_search', workdir / 'random_search', 'random search',
-       uniform(family.space), 0)):
+       enas_search.uniform(family.space), 0)):
     state, logs[name] = train(
         place, settings, made, weights, policy, rounds, label)
     scorers[name] = evaluator.shared(
         family.space.genotype, weights, state.weights, batch,
         num_devices=settings.num_devices)
     runs[name] = place, label, workflow.search_children(
-        place, chosen_by(policy, state.policy, settings.children_per_round),
+        place, enas_search.chosen_by(
+            policy, state.policy, settings.children_per_round),
         scorers[name], family.space, settings, f'{label}: choosing')
   return workflow.conclude(
       workdir, given, made, runs, experiment='enas', trained=False,
-      cost={f'{name}_seconds'.replace('result', 'search'): sum(
-          sum(line['seconds'].values()) for line in log)
-            for name, log in logs.items()},
+      cost={f'{name}_seconds'.replace('result', 'search'):
+            enas_search.seconds(log) for name, log in logs.items()},
       more=_summary(settings, family.space, logs['result'],
                     runs['result'][2], scorers['result']))
 
@@ -198,38 +195,15 @@ def policy_of(settings: Settings) -> alternating.Policy:
     skips = np.array([len(c) == 2 for c in space_of(settings).choices])
   else:
     controller = controllers.micro(settings.num_nodes, **common)
-  strategy = enas.enas(
-      controller, batch_size=settings.samples_per_round,
+  observe = (lambda state, genomes: {}) if skips is None else (
+      lambda state, genomes: {
+          'skip_rate': float(np.mean(genomes[:, skips]))})
+  return enas_search.learned(
+      controller, observe, batch_size=settings.samples_per_round,
       learning_rate=settings.controller_learning_rate,
       baseline_decay=settings.baseline_decay,
       entropy_weight=settings.entropy_weight, penalty=penalty,
       penalty_weight=settings.skip_weight)
-
-  def observe(state: enas.EnasState, genomes: np.ndarray) -> dict[str, float]:
-    return {'baseline': float(state.baseline), 'entropy': float(state.entropy),
-            **({} if skips is None else {
-                'skip_rate': float(np.mean(genomes[:, skips]))})}
-
-  return alternating.Policy(
-      strategy, lambda key, state: controller.sample(state.params, key)[0],
-      observe)
-
-
-def uniform(space: base.Space) -> alternating.Policy:
-  """Every architecture as likely as any other; nothing is learned."""
-  return alternating.Policy(
-      random_search.random_search(space),
-      lambda key, state: space.sample(key))
-
-
-def chosen_by(policy: alternating.Policy, state: base.State, count: int
-              ) -> base.Strategy:
-  """A strategy that samples from a policy as it is."""
-  return base.Strategy(
-      lambda key: jnp.zeros(0),
-      lambda key, _: base.Proposals(jax.vmap(
-          lambda k: policy.sample(k, state))(jax.random.split(key, count))),
-      lambda key, nothing, proposals, rewards: nothing)
 
 
 def train(folder: pathlib.Path, settings: Settings, made: problem.Problem,
@@ -237,23 +211,13 @@ def train(folder: pathlib.Path, settings: Settings, made: problem.Problem,
           label: str) -> tuple[alternating.State, list[alternating.Record]]:
   """Shared weights and their policy; the same call resumes."""
   recipe = made.child_recipe
-  board = progress.scalars(folder / 'tb' / 'shared')
-  done = len(records.read(folder / alternating.FILE))
-  with progress.progress(recipe.epochs, label, unit='epoch',
-                         initial=done) as bar:
-    def on_epoch(line):
-      shown = {k: v for k, v in line.items() if k not in ('epoch', 'seconds')}
-      bar.update(**{k: v for k, v in shown.items()
-                    if k in ('loss', 'train_accuracy', 'reward')})
-      board.write(line['epoch'], shown)
-
-    found = alternating.alternate(
-        jax.random.key(settings.seed), weights, policy,
-        made.space.genotype, recipe, batches.to_device(made.data.train),
-        made.data.validation, num_rounds=num_rounds, seed=settings.seed,
-        workdir=folder, on_epoch=on_epoch)
-  board.close()
-  return found
+  return enas_search.watched(
+      lambda **where: alternating.alternate(
+          jax.random.key(settings.seed), weights, policy, made.space.genotype,
+          recipe, batches.to_device(made.data.train), made.data.validation,
+          num_rounds=num_rounds, seed=settings.seed, **where),
+      folder, label, num_epochs=recipe.epochs,
+      shown=('loss', 'train_accuracy', 'reward'))
 
 
 def _summary(settings: Settings, space: base.Space, log, children,
@@ -263,20 +227,15 @@ def _summary(settings: Settings, space: base.Space, log, children,
   key = jax.random.fold_in(jax.random.key(settings.seed), 1)
   drawn = base.Proposals(random_search.sample(key, space, len(children)))
   evaluation, _ = scorer.evaluate(key, scorer.init(key), drawn)
-  rewards = [line['reward'] for line in log]
   return {
       'num_scored': len(log) * settings.controller_rounds
                     * settings.samples_per_round,
       'controller_accuracy': float(np.mean([c['reward'] for c in children])),
       'uniform_accuracy': float(np.mean(evaluation.rewards)),
-      **{name: log[-1][name] for name in ('baseline', 'entropy', 'skip_rate')
-         if name in log[-1]},
-      'curve': {
-          'label': 'ENAS', 'rounds': [line['epoch'] + 1 for line in log],
-          'mean': rewards, 'low': rewards, 'high': rewards,
-          'note': 'The mean accuracy, each on one batch of validation images, '
-                  'of the architectures that the controller sampled in an '
-                  'epoch, with the shared weights of that epoch.'}}
+      **enas_search.learning(
+          log, 'The mean accuracy, each on one batch of validation images, of '
+          'the architectures that the controller sampled in an epoch, with the '
+          'shared weights of that epoch.')}
 
 
 if __name__ == '__main__':

@@ -8,6 +8,7 @@ import pytest
 
 from experiments import enas
 from experiments import flags
+from nas_jax import enas_search
 from nas_jax import records
 from nas_jax import trained
 from nas_jax.data import images as image_data
@@ -88,8 +89,8 @@ def test_shared_weights_have_the_published_recipes():
 def test_the_controller_fits_the_space(space):
   settings = _settings(space=space, num_layers=5, num_nodes=2).filled()
   space_, policy = enas.space_of(settings), enas.policy_of(settings)
-  for strategy in policy.strategy, enas.chosen_by(
-      enas.uniform(space_), (), 2):
+  for strategy in policy.strategy, enas_search.chosen_by(
+      enas_search.uniform(space_), (), 2):
     proposals = jax.eval_shape(
         strategy.ask, jax.random.key(0),
         jax.eval_shape(strategy.init, jax.random.key(0)))
