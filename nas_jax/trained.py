@@ -24,6 +24,7 @@ from nas_jax.networks import ops
 from nas_jax.networks import zoo
 from nas_jax.spaces import genotypes
 from nas_jax.spaces import presets
+from nas_jax.spaces import recurrent
 from nas_jax.training import classify
 
 Array = jax.Array
@@ -115,8 +116,6 @@ def build(config: dict[str, Any]) -> graph.Graph:
     ValueError: what the family cannot build.
   """
   preset = _preset(config)
-  if 'num_reductions' not in config:
-    zoo.check_family(preset.family)
   common = dict(
       image_shape=tuple(config['image_shape']),
       num_classes=config['num_classes'], features=config['features'],
@@ -147,6 +146,9 @@ def load(workdir: Path) -> Trained:
     raise ValueError(f'{folder} holds no trained network: it has no {_FILE}. '
                      'Name the --workdir of a training or of a search')
   config = records.read_json(path)
+  if isinstance(config, dict) and config.get('family') in recurrent.FAMILIES:
+    raise ValueError(f'{path} describes a language model, no network for '
+                     'images')
   missing = [name for name in _FIELDS if name not in config] if isinstance(
       config, dict) else _FIELDS
   if missing:

@@ -202,7 +202,8 @@ def test_an_architecture_without_cells_is_text(workdir, value):
 
 @pytest.mark.parametrize('name, headings', [
     ('NAS-RL-v1', ['Network']), ('BlockQNN-resnet-like', ['Block', 'Network']),
-    ('AutoDL-Design', ['Normal cell', 'Reduction cell', 'Network'])])
+    ('AutoDL-Design', ['Normal cell', 'Reduction cell', 'Network']),
+    ('NASCell', ['Recurrent cell', 'Network'])])
 def test_architectures_of_other_families_are_drawn(tmp_path, name, headings):
   preset = presets.load(name)
   genotypes.save(tmp_path / 'genotype.json', preset.genotype, preset.family)

@@ -203,6 +203,9 @@ def _error(folder, make):
     (dict(architecture='DARTS_V3'),
      'error: DARTS_V3 is neither a file nor a known architecture. Did you mean '
      'DARTS_V2'),
+    (dict(architecture='DARTS_V2_RNN'), 'error: a recurrent cell (family '
+     'rnn_chain) is no network for images: train it on text with '
+     'experiments/train_language.py'),
     (dict(recipe='fats'), "error: recipe is 'fats', expected one of darts, "),
     (dict(network='imagenet21k'), 'error: cannot build DARTS_V2: the family '
      "darts has no network 'imagenet21k', expected one of cifar, imagenet"),

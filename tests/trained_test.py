@@ -115,7 +115,9 @@ def test_weights_of_another_architecture(tmp_path, digits):
 
 
 @pytest.mark.parametrize('value, message', [
-    ([], " has no 'family'"), ({'family': 'darts'}, " has no 'genotype'")])
+    ([], " has no 'family'"), ({'family': 'darts'}, " has no 'genotype'"),
+    ({'family': 'lstm', 'genotype': []},
+     ' describes a language model, no network for images')])
 def test_a_file_that_describes_no_network(tmp_path, value, message):
   records.write_json(tmp_path / 'network.json', value)
   assert f'network.json{message}' in _message(tmp_path)
