@@ -31,13 +31,15 @@ from nas_jax.spaces import recurrent
 from nas_jax.strategies import nao
 
 SMOKE = dict(
-    dataset='grammar', num_nodes=5, num_children=16, children_per_round=4,
-    num_initial=8, num_seeds=4, num_new=4, predictor_epochs=60, recipe='fast',
-    hidden=24, epochs=4, final_recipe='fast', final_hidden=48)
+    dataset='grammar', execution='shared', num_nodes=5, num_children=16,
+    children_per_round=4, num_initial=8, num_seeds=4, num_new=4,
+    predictor_epochs=60, recipe='fast', hidden=24, epochs=4,
+    final_recipe='fast', final_hidden=48)
 SMALL = dict(
-    dataset='grammar', num_children=200, children_per_round=5, num_initial=80,
-    num_seeds=20, num_new=40, predictor_epochs=300, recipe='fast', hidden=32,
-    epochs=5, num_finalists=3, final_recipe='fast', final_hidden=96)
+    dataset='grammar', execution='shared', num_children=200,
+    children_per_round=5, num_initial=80, num_seeds=20, num_new=40,
+    predictor_epochs=300, recipe='fast', hidden=32, epochs=5, num_finalists=3,
+    final_recipe='fast', final_hidden=96)
 # The defaults of the settings are the published ones.
 PAPER = dict(dataset='ptb')
 SCALES = dict(smoke=SMOKE, small=SMALL, paper=PAPER)

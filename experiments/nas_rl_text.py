@@ -34,13 +34,14 @@ _GRID = dict(
     learning_rate=(35., 20.), init_range=(.05, .08), drop_output=(.5, .65),
     decay_from=(6, 10))
 SMOKE = dict(
-    dataset='grammar', base=4, num_children=16, children_per_round=4,
-    num_replicas=4, num_shards=2, accumulate=2, controller_learning_rate=.01,
-    recipe='fast', hidden=24, num_layers=1, epochs=4, final_recipe='fast',
-    final_hidden=48, final_num_layers=1, grid=False)
+    dataset='grammar', execution='shared', base=4, num_children=16,
+    children_per_round=4, num_replicas=4, num_shards=2, accumulate=2,
+    controller_learning_rate=.01, recipe='fast', hidden=24, num_layers=1,
+    epochs=4, final_recipe='fast', final_hidden=48, final_num_layers=1,
+    grid=False)
 SMALL = dict(
-    dataset='grammar', num_children=200, children_per_round=10,
-    num_replicas=10, num_shards=4, accumulate=5,
+    dataset='grammar', execution='shared', num_children=200,
+    children_per_round=10, num_replicas=10, num_shards=4, accumulate=5,
     controller_learning_rate=.005, recipe='fast', hidden=32, num_layers=1,
     epochs=5, num_finalists=3, final_recipe='fast', final_hidden=96,
     final_num_layers=1, grid=False)

@@ -5,12 +5,14 @@ The comment on a field is the help of its flag (experiments/flags.py).
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import functools
 from typing import Any, NamedTuple
 
 from nas_jax import base
 from nas_jax import checks
 from nas_jax.data import text
 from nas_jax.networks import language
+from nas_jax.networks import recurrent_any
 from nas_jax.training import language as training
 from nas_jax.training import language_recipes
 
@@ -63,6 +65,7 @@ class Settings(DataSettings):
   batch_size: int | None = None  # of training a child; unset, the recipe's
   bptt: int | None = None  # steps of time of a child's window; as epochs
   learning_rate: float | None = None  # of a child; unset, the recipe's
+  execution: str = 'own'  # programs of children: own of each, or shared
   tied: bool = True  # words are read and predicted by the same vectors
   final_recipe: str = 'fast'  # of the result
   final_hidden: int = 64  # units of the result's layer
@@ -75,6 +78,7 @@ class Settings(DataSettings):
 
   def __post_init__(self):
     super().__post_init__()
+    checks.one_of('execution', self.execution, ('own', 'shared'))
     checks.at_least(self, 1, 'num_children', 'children_per_round',
                     'num_finalists')
     if self.num_children % self.children_per_round:
@@ -123,8 +127,10 @@ def make(
   corpus = load(settings)
   sizes = sizes_of(settings, corpus)
 
-  def child(genotype: base.Genotype) -> language.Model:
-    return language.make(family, genotype, sizes)
+  if settings.execution == 'shared':
+    child = recurrent_any.models(family, sizes)
+  else:
+    child = functools.partial(language.make, family, sizes=sizes)
 
   made = Problem(
       space, corpus, family, child, recipe_of(settings),

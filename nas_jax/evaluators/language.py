@@ -44,7 +44,8 @@ def language(
   of the round compiles in a background thread.
 
   Args:
-    build: genotype -> model; a ValueError means it cannot be built.
+    build: genotype -> model; a ValueError means it cannot be built. Models
+      with the same function `apply` share what is compiled.
     genotype: `space.genotype`.
     corpus: to learn from, and to validate on.
     recipe: how children are trained.
@@ -63,9 +64,15 @@ def language(
   Raises:
     ValueError: at once, for a damaged cache.
   """
+  latest: list[training.Trainer] = []
+
   def compile_(found: base.Genotype) -> _Compiled:
-    trainer = training.make(build(found), recipe)
+    model = build(found)
+    if latest and latest[0].model.apply is model.apply:
+      return _Compiled(latest[0]._replace(model=model), 0.)
+    trainer = training.make(model, recipe)
     compile_all(trainer, recipe, corpus)
+    latest[:] = [trainer]
     return _Compiled(trainer, trainer.compile_seconds())
 
   def score(child: children.Child, compiled: _Compiled) -> float | None:
