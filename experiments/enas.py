@@ -10,6 +10,9 @@ one GPU; random networks of both spaces have 5.86 and 6.77 %. Published is 2.89
   python -m experiments.enas --workdir=runs/cifar --dataset=cifar10 \
       --data_dir=DIR --space=macro --scale=small
 
+With --domain=text it searches recurrent cells, with flags of its own:
+experiments/enas_text.py.
+
 Random search trains shared weights of its own for as many epochs, on uniformly
 drawn architectures, and chooses among as many in the same way; what the
 controller learns from, it does not spend.
@@ -28,6 +31,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from experiments import enas_text
 from experiments import flags
 from nas_jax import base
 from nas_jax import checks
@@ -85,6 +89,7 @@ class Settings(search_on_images.Settings):
   children_per_round: int = 10  # of them sampled and scored together
   recipe: str | None = None  # of the shared weights; unset, as published
   final_recipe: str | None = None  # of the result; unset, as published
+  domain: str = 'images'  # or text, whose flags --helpshort shows with it
   space: str = 'micro'  # macro (whole networks) or micro (cells)
   num_layers: int = 12  # of networks of the macro space
   num_nodes: int = 5  # of a cell of the micro space
@@ -102,6 +107,10 @@ class Settings(search_on_images.Settings):
 
   def __post_init__(self):
     super().__post_init__()
+    checks.one_of('domain', self.domain, ('images', 'text'))
+    if self.domain == 'text':
+      raise ValueError('domain text is a search of its own: see '
+                       'experiments/enas_text.py')
     checks.one_of('space', self.space, PUBLISHED)
     checks.one_of('decay', self.decay, shared.DECAYS)
     checks.at_least(self, 1, 'num_nodes', 'controller_rounds',
@@ -239,4 +248,7 @@ def _summary(settings: Settings, space: base.Space, log, children,
 
 
 if __name__ == '__main__':
-  flags.run(main, Settings, SCALES)
+  if flags.value_of('domain') == 'text':
+    flags.run(enas_text.main, enas_text.Settings, enas_text.SCALES)
+  else:
+    flags.run(main, Settings, SCALES)

@@ -117,9 +117,19 @@ RECIPES: Mapping[str, LanguageRecipe] = {
         epochs=3000, nonmono=10, drop_output=.75, drop_hidden=.225,
         drop_inputs=.725, drop_embedding=.175, drop_words=.125,
         activation_weight=.7, slowness=1.),
+    # The same, of the weights that cells share in its search.
+    'enas_search': LanguageRecipe(
+        epochs=600, batch_size=128, optimizer='sgd', clip_norm=.1,
+        drop_output=.75, drop_hidden=.25, drop_inputs=.75, drop_embedding=.2,
+        drop_words=.1, slowness=1.),
     'nao_ptb': _NAO,
     'nao_wt2': dataclasses.replace(
         _NAO, epochs=2000, drop_hidden=.15, weight_decay=5e-7),
+    # Of the weights that cells share in the public code of NAO with weight
+    # sharing. Note: windows of one length are assumed.
+    'nao_ws_search': dataclasses.replace(
+        _NAO, epochs=1000, batch_size=256, random_lengths=False,
+        optimizer='sgd', learning_rate=.25, clip_norm=10., weight_decay=5e-7),
     # Zoph and Le, arXiv 1611.01578: children of 35 epochs, of the size of
     # the medium LSTM. Note: the rest is assumed, as that LSTM is usually
     # trained: a rate of 1 and a norm of 5 for losses summed over 35 steps, the
@@ -145,6 +155,11 @@ RECIPES: Mapping[str, LanguageRecipe] = {
         epochs=10, batch_size=32, optimizer='adam', learning_rate=4e-3,
         scale_rate=False, rate_decay=.5, decay_from=6, weight_decay=0.,
         random_lengths=False, drop_output=.1, slowness=0., rollbacks=2),
+    # Ours: the same for weights that cells share, which SGD trains.
+    'fast_shared': LanguageRecipe(
+        epochs=60, batch_size=32, optimizer='sgd', rate_decay=.93,
+        decay_from=30, weight_decay=0., random_lengths=False, drop_output=.1,
+        slowness=0.),
 }
 
 # Note: of the tree of NAS-RL the units are inferred from the number of
@@ -153,10 +168,11 @@ SIZES: Mapping[str, Size] = {
     'darts_ptb': Size(850, 850), 'darts_wt2': Size(700, 700),
     'darts_rnn_search': Size(300, 300),
     'enas_final': Size(800, 800, init_range=.05),
+    'enas_search': Size(200, 200), 'nao_ws_search': Size(300, 300),
     'nao_ptb': Size(850, 850), 'nao_wt2': Size(700, 700),
     'nas_rl_medium': Size(740, 740, 2, .05), 'char': Size(128, 800, 2),
     'awd_ptb': Size(400, 1150, 3), 'awd_wt2': Size(400, 1150, 3),
-    'fast': Size(128, 128),
+    'fast': Size(128, 128), 'fast_shared': Size(64, 64),
 }
 
 
