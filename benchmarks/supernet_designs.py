@@ -110,7 +110,7 @@ def _passes(design, cotangent):
 def _norm(x, scale):
   """Batch norm of the last axis, without trainable scale and bias."""
   one = jnp.ones(x.shape[-1])
-  return norm._normalise(x, one * scale, 0 * one, 1e-5, None)[0]
+  return norm.normalise(x, one * scale, 0 * one, 1e-5, None)[0]
 
 
 def _edge(params, gates, x, lowering):

@@ -48,7 +48,7 @@ class BatchNorm(nn.Module):
       factor = jax.lax.rsqrt(var_.value + self.epsilon) * scale
       return ((x - mean_.value) * factor + bias).astype(x.dtype)
     axis = None if self.is_initializing() else self.axis_name
-    y, mean, var = _normalise(x, scale, bias, self.epsilon, axis)
+    y, mean, var = normalise(x, scale, bias, self.epsilon, axis)
     if not self.is_initializing():
       count = x.size // channels * (jax.lax.axis_size(axis) if axis else 1)
       unbiased = var * (count / max(count - 1, 1))
@@ -61,7 +61,7 @@ class BatchNorm(nn.Module):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def _normalise(x: Array, scale: Array, bias: Array, epsilon: float,
+def normalise(x: Array, scale: Array, bias: Array, epsilon: float,
                axis: str | None) -> tuple[Array, Array, Array]:
   """Normalises by the statistics of the batch.
 
@@ -107,7 +107,7 @@ def _normalise_backward(epsilon, axis, residuals, cotangents):
   return dx.astype(x.dtype), dscale, dbias
 
 
-_normalise.defvjp(_normalise_forward, _normalise_backward)
+normalise.defvjp(_normalise_forward, _normalise_backward)
 
 
 def _widen(x: Array) -> Array:

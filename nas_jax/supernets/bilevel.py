@@ -150,7 +150,7 @@ def make(
   pick = pick or (lambda weights: engine)
   relaxed = jax.jit(relaxation.weights)
   pull = jax.jit(functools.partial(_pull, relaxation))
-  move = jax.jit(functools.partial(_move, settings))
+  move_alphas = jax.jit(functools.partial(move, settings))
   perturb = relaxation.perturb and jax.jit(relaxation.perturb)
   exact = jax.jit(functools.partial(_exact, engine, recipe, relaxation))
 
@@ -159,7 +159,7 @@ def make(
     alphas = relax.init(alphas_key, shapes, mean=settings.init_mean,
                         scale=settings.init_scale)
     return State(np.int32(0), engine.init(weights_key), alphas,
-                 _adam(settings).init(alphas), jnp.zeros((2, 2)))
+                 adam_of(settings).init(alphas), jnp.zeros((2, 2)))
 
   def of_alphas(state, values, keys, train, validation, pace):
     """The gradient of the alphas, and that of the batch it is of."""
@@ -180,7 +180,7 @@ def make(
       radius, ends = _around(params, found.params)
       up = train(ends[0], first.batch_stats, gates, weights=False)
       down = train(ends[1], up.batch_stats, gates, weights=False)
-      of_gates = _second(found.gates, up.gates, down.gates, radius, pace.rate)
+      of_gates = corrected(found.gates, up.gates, down.gates, radius, pace.rate)
       found = found._replace(batch_stats=down.batch_stats)
     return pull(keys['relax'], state.alphas, values, of_gates), found
 
@@ -199,7 +199,7 @@ def make(
     if searches and not joint:
       find = exact if settings.order == 'exact' else of_alphas
       grads, found = find(state, values, keys, train, validation, pace)
-      alphas, adam = move(state.alphas, grads, state.adam)
+      alphas, adam = move_alphas(state.alphas, grads, state.adam)
       state = state._replace(
           alphas=alphas, adam=adam, weights=state.weights._replace(
               batch_stats=found.batch_stats))
@@ -216,7 +216,7 @@ def make(
                             keys['train'])
     if searches and joint:
       grads = pull(keys['again'], state.alphas, values, found.gates)
-      alphas, adam = move(state.alphas, grads, state.adam)
+      alphas, adam = move_alphas(state.alphas, grads, state.adam)
       state = state._replace(alphas=alphas, adam=adam)
     trained = engine.update(
         state.weights, found.params, found.batch_stats, pace)
@@ -265,9 +265,11 @@ def _around(params, direction):
 
 
 @jax.jit
-def _second(of_gates, up, down, radius, rate):
+def corrected(grads: Alphas, up: Alphas, down: Alphas, radius: Array,
+              rate: Array) -> Alphas:
+  """Gradients less rate times the central difference of two others."""
   return jax.tree.map(lambda g, u, d: g - rate * (u - d) / (2 * radius),
-                      of_gates, up, down)
+                      grads, up, down)
 
 
 _squares = jax.jit(optimizers.squares)
@@ -334,18 +336,21 @@ def _attacked(relaxation, engine, state, weights, values, train, keys):
       lambda w: gradient(w).gates)
 
 
-def _move(settings, alphas, grads, adam):
-  """One step of Adam with coupled weight decay."""
+def move(settings: Settings, alphas: Alphas, grads: Alphas,
+         adam: optax.ScaleByAdamState
+         ) -> tuple[Alphas, optax.ScaleByAdamState]:
+  """One step of Adam with coupled weight decay; its state is of `adam_of`."""
   if settings.clip_norm is not None:
     scale = jnp.minimum(
         1., settings.clip_norm / (jnp.sqrt(optimizers.squares(grads)) + 1e-6))
     grads = jax.tree.map(lambda g: g * scale, grads)
   grads = jax.tree.map(
       lambda g, a: g + settings.weight_decay * a, grads, alphas)
-  moved, adam = _adam(settings).update(grads, adam)
+  moved, adam = adam_of(settings).update(grads, adam)
   return jax.tree.map(
       lambda a, m: a - settings.learning_rate * m, alphas, moved), adam
 
 
-def _adam(settings) -> optax.GradientTransformation:
+def adam_of(settings: Settings) -> optax.GradientTransformation:
+  """Adam of the alphas, without its rate."""
   return optax.scale_by_adam(settings.beta1, settings.beta2)
