@@ -18,7 +18,7 @@ import pathlib
 
 from experiments import flags
 from nas_jax import networks_on_images
-from nas_jax import workflow
+from nas_jax import training_workflow
 
 SMOKE = dict(
     dataset='digits', recipe='fast', epochs=6, batch_size=64,
@@ -30,7 +30,8 @@ SCALES = dict(smoke=SMOKE, small=SMALL, paper=PAPER)
 
 
 def main(workdir: pathlib.Path, settings: networks_on_images.Settings):
-  return workflow.train_network(workdir, settings, experiment='train_image')
+  return training_workflow.train_network(
+      workdir, settings, experiment='train_image')
 
 
 if __name__ == '__main__':

@@ -11,6 +11,7 @@ from nas_jax import base
 from nas_jax import language_on_text
 from nas_jax import language_problem
 from nas_jax import language_training
+from nas_jax import training_workflow
 from nas_jax import workdir as workdirs
 from nas_jax import workflow
 from nas_jax.data import ngrams
@@ -146,7 +147,7 @@ def train_language(
   """
   preset = presets.load(settings.architecture)
   corpus = language_problem.load(settings)
-  return workflow.train_seeds(
+  return training_workflow.train_seeds(
       pathlib.Path(workdir), settings, preset,
       language_on_text.jobs_of(settings, preset, corpus),
       lambda folder, job, label: language_training.train_and_test(
