@@ -12,6 +12,7 @@ from nas_jax import base
 from nas_jax import checks
 from nas_jax.data import text
 from nas_jax.networks import language
+from nas_jax.networks import language_sizes
 from nas_jax.networks import recurrent_any
 from nas_jax.training import language as training
 from nas_jax.training import language_recipes
@@ -177,4 +178,5 @@ def sizes_of(settings: Settings, corpus: text.Corpus, prefix: str = ''
   hidden = getattr(settings, f'{prefix}hidden')
   return language.Sizes(
       len(corpus.vocabulary), getattr(settings, f'{prefix}embedding') or hidden,
-      hidden, getattr(settings, f'{prefix}num_layers'), tied=settings.tied)
+      hidden, getattr(settings, f'{prefix}num_layers'), tied=settings.tied,
+      init_range=language_sizes.init_range(hidden))

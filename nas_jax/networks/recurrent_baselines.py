@@ -120,10 +120,11 @@ def rhn(genotype: tuple[int] = (10,), *, init_range: float = .04,
     first, *others = jax.random.split(key, 1 + depth)
     draw = lambda key, rows: recurrent.uniform(
         key, (rows, 2 * num_units), init_range)
-    bias = jnp.zeros(2 * num_units).at[:num_units].set(transform_bias)
+    # Arrays of their own, which a step that takes them over can have.
+    bias = lambda: jnp.zeros(2 * num_units).at[:num_units].set(transform_bias)
     return {'input': draw(first, num_inputs),
             'layers': [draw(k, num_units) for k in others],
-            'biases': [bias] * depth}
+            'biases': [bias() for _ in range(depth)]}
 
   def step(product, state, x, biases, mask):
     s = state

@@ -52,12 +52,23 @@ def test_every_family_has_sizes_and_a_cell():
 
 def test_sizes_that_are_equal_stay_equal():
   found = language_sizes.sizes_of('rnn_chain', hidden=8, vocabulary=20)
-  assert found == language.Sizes(20, 8, 8)
+  assert found == language.Sizes(20, 8, 8, init_range=found.init_range)
   assert language_sizes.sizes_of('rnn_chain', embedding=6).hidden == 6
   found = language_sizes.sizes_of('rnn_chain', embedding=6, hidden=8)
   assert (found.embedding, found.hidden) == (6, 8)
   found = language_sizes.sizes_of('awd_lstm', hidden=8, num_layers=None)
   assert (found.embedding, found.hidden, found.num_layers) == (400, 8, 3)
+
+
+def test_few_units_start_from_larger_weights():
+  assert language_sizes.init_range(850) == .04
+  assert language_sizes.init_range(300) == .04
+  assert language_sizes.init_range(48) == pytest.approx(.1)
+  sized = lambda **changes: language_sizes.sizes_of(
+      'lstm', **changes).init_range
+  assert sized(vocabulary=20) == .05 and sized(hidden=650) == .05
+  assert sized(hidden=12) == pytest.approx(.2)
+  assert sized(hidden=12, init_range=.3) == .3
 
 
 def test_an_lstm_is_made_as_large_as_a_cell():
