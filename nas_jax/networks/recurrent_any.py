@@ -72,15 +72,17 @@ def chain(cell: Chain) -> recurrent.Cell:
   def step(product, state, x, values, fixed):
     del values
     mask, (sources, activations, weights) = fixed
-    states = [recurrent.highway(
-        state, x + product('hidden', recurrent.masked(state, mask)), 'tanh')]
+    first = recurrent.highway(
+        state, x + product('hidden', recurrent.masked(state, mask)), 'tanh')
+    states = jnp.zeros((len(weights), *first.shape), first.dtype)
+    states = states.at[0].set(first)
     for i in range(len(sources)):
       before = _at(states, sources[i])
       c, h = jnp.split(
           product(str(i), recurrent.masked(before, mask)), 2, -1)
-      states.append(before + jax.nn.sigmoid(c) * (
+      states = states.at[i + 1].set(before + jax.nn.sigmoid(c) * (
           _activated(h, activations[i]) - before))
-    out = sum(weights[i] * s for i, s in enumerate(states))
+    out = jnp.tensordot(weights, states, 1)
     return out, out
 
   def run(params, inputs, state, masks=None, length=None):
@@ -102,27 +104,28 @@ def tree(cell: Tree, *, sin: bool = False) -> recurrent.Cell:
     cell: what it is.
     sin: whether it may have this activation, which costs the others time.
   """
-  num_nodes = len(cell.activations) - 1
-  num_leaves = (num_nodes + 1) // 2
-  below = tree_space.children(num_nodes)
+  num_leaves = len(cell.activations) // 2
 
   def step(product, state, x, values, fixed):
     del values
     mask, (combinations, activations, indices) = fixed
     h, c = state
-    lefts = jnp.split(x, num_leaves, -1)
-    rights = jnp.split(product('hidden', recurrent.masked(h, mask)),
-                       num_leaves, -1)
-    found, plain = [], []
-    for i in range(num_nodes):
-      left, right = (lefts[i], rights[i]) if below[i] is None else (
-          found[below[i][0]], found[below[i][1]])
-      plain.append(_combined(left, right, combinations[i]))
-      value = _activated(plain[i], activations[i], sin)
+    split = lambda x: x.reshape(len(h), num_leaves, h.shape[-1])
+    left = split(x)
+    right = split(product('hidden', recurrent.masked(h, mask)))
+    plain, first = [], 0
+    while True:  # Level by level, all nodes of a level at once.
+      nodes = np.arange(first, first + left.shape[1])
+      plain.append(_combined(left, right, combinations[nodes, None]))
+      value = _activated(plain[-1], activations[nodes, None], sin)
       injected = _activated(
-          _combined(value, c, combinations[-1]), activations[-1], sin)
-      found.append(jnp.where(indices[1] == i, injected, value))
-    return (found[-1], _at(plain, indices[0])), found[-1]
+          _combined(value, c[:, None], combinations[-1]), activations[-1], sin)
+      value = jnp.where((indices[1] == nodes)[:, None], injected, value)
+      if len(nodes) == 1:
+        break
+      left, right, first = value[:, ::2], value[:, 1::2], nodes[-1] + 1
+    new_c = _at(jnp.concatenate(plain, 1).swapaxes(0, 1), indices[0])
+    return (value[:, 0], new_c), value[:, 0]
 
   def run(params, inputs, state, masks=None, length=None):
     inputs = inputs if masks is None else inputs * masks.inputs
@@ -185,11 +188,8 @@ _KINDS = {'rnn_chain': (of_chain, lambda cell, sin: chain(cell)),
 
 
 def _at(values, index):
-  """values[index] of arrays of one shape."""
-  found = values[0]
-  for i, value in enumerate(values[1:], 1):
-    found = jnp.where(index == i, value, found)
-  return found
+  """values[index] of float[N, ...]."""
+  return jax.lax.dynamic_index_in_dim(values, index, keepdims=False)
 
 
 def _combined(a, b, number):
