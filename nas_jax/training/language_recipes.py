@@ -6,21 +6,13 @@ is the help of its flag.
 
 from collections.abc import Mapping
 import dataclasses
-from typing import Any, NamedTuple
+from typing import Any
 
 from nas_jax import checks
 from nas_jax.networks import language
 
 OPTIMIZERS = ('nt_asgd', 'sgd', 'adam')
 _DROP = 'drop_'
-
-
-class Size(NamedTuple):
-  """How large the models of a recipe are, where it is published for."""
-  embedding: int
-  hidden: int
-  num_layers: int = 1
-  init_range: float = .04
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,20 +153,6 @@ RECIPES: Mapping[str, LanguageRecipe] = {
         decay_from=30, weight_decay=0., random_lengths=False, drop_output=.1,
         slowness=0.),
 }
-
-# Note: of the tree of NAS-RL the units are inferred from the number of
-# parameters.
-SIZES: Mapping[str, Size] = {
-    'darts_ptb': Size(850, 850), 'darts_wt2': Size(700, 700),
-    'darts_rnn_search': Size(300, 300),
-    'enas_final': Size(800, 800, init_range=.05),
-    'enas_search': Size(200, 200), 'nao_ws_search': Size(300, 300),
-    'nao_ptb': Size(850, 850), 'nao_wt2': Size(700, 700),
-    'nas_rl_medium': Size(740, 740, 2, .05), 'char': Size(128, 800, 2),
-    'awd_ptb': Size(400, 1150, 3), 'awd_wt2': Size(400, 1150, 3),
-    'fast': Size(128, 128), 'fast_shared': Size(64, 64),
-}
-
 
 def load(name: str, **changes: Any) -> LanguageRecipe:
   """A recipe by name, with fields that differ.
