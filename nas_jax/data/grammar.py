@@ -2,13 +2,13 @@
 
 Its sentences look like
 
-  sailors often see the big boat near that boat and fear a calm harbor
+  sailors see the big boat near that boat and paint a calm harbor
 
-The first word tells a topic and a number (one or many). The topic decides to
-the end of the sentence which nouns and adjectives are likely, and every verb
-agrees with the number; after 'that' comes the first noun of the sentence once
-more. None of this shows in the word before, so who remembers the sentence
-predicts better than a table of pairs.
+The first word tells a topic and a number (one or many). To the end of the
+sentence the topic decides which nouns, verbs and adjectives are likely; the
+number, which form a verb has and which prepositions are likely; and after
+'that' the last noun comes once more. Little of this shows in the word before,
+so who remembers the sentence predicts better than a table of pairs.
 
 The distribution of the next word is a function of a state, and state and word
 decide the next state (the source is unifilar): hence the entropy rate is the
@@ -33,13 +33,13 @@ _VERBS = (('sees', 'see'), ('fears', 'fear'), ('paints', 'paint'),
           ('leaves', 'leave'))  # verb x number
 _ADJECTIVES = ('big', 'calm', 'bright', 'heavy')
 _PREPOSITIONS = ('near', 'behind', 'under')
-# How likely the members of a group are; a topic turns the adjectives round, so
-# that each prefers others.
-_OWN_NOUN = .9
-_NOUN_WEIGHTS = (.6, .3, .1)
-_VERB_WEIGHTS = (.55, .25, .15, .05)
-_ADJECTIVE_WEIGHTS = (.7, .15, .1, .05)
-_PREPOSITION_WEIGHTS = (.5, .3, .2)
+# How likely the members of a group are. Topic or number turn most groups
+# round, so that each prefers others.
+_OWN_NOUN = .96
+_NOUN_WEIGHTS = (.7, .2, .1)
+_VERB_WEIGHTS = (.7, .2, .07, .03)
+_ADJECTIVE_WEIGHTS = (.8, .1, .07, .03)
+_PREPOSITION_WEIGHTS = (.8, .15, .05)
 
 
 class Source(NamedTuple):
@@ -54,7 +54,7 @@ class _State(NamedTuple):
   place: str = 'subject'  # what the next word is
   topic: int = 0
   number: int = 0
-  first: str = ''  # the first noun
+  last: str = ''  # the last noun
 
 
 def source() -> Source:
@@ -154,28 +154,29 @@ def loss(source: Source, tokens: np.ndarray) -> float:
 
 def _next(state: _State) -> dict[str, tuple[float, _State]]:
   """The words that may follow, with their probabilities and next states."""
-  place, topic, number, first = state
+  place, topic, number, last = state
   if place == 'subject':
     return {word: (1 / 8, state._replace(place='verb', topic=t, number=n))
             for t, pair in enumerate(_SUBJECTS) for n, word in enumerate(pair)}
   if place == 'verb':
     after = state._replace(place='determiner')
     return {pair[number]: (p, after)
-            for pair, p in zip(_VERBS, _VERB_WEIGHTS)}
+            for pair, p in zip(_turned(_VERBS, topic), _VERB_WEIGHTS)}
   if place == 'determiner':
     after = state._replace(place='adjective')
-    again = {'that': (.3, state._replace(place='repeated'))} if first else {}
-    rest = .7 if first else 1.
+    again = {'that': (.12, state._replace(place='repeated'))} if last else {}
+    rest = .88 if last else 1.
     return {'the': (rest * .7, after), 'a': (rest * .3, after), **again}
   if place == 'repeated':
-    return {first: (1., state._replace(place='more'))}
+    return {last: (1., state._replace(place='more'))}
   if place == 'more':
+    likely_first = _turned(_PREPOSITIONS, number)
     prepositions = {
         word: (.4 * p, state._replace(place='determiner'))
-        for word, p in zip(_PREPOSITIONS, _PREPOSITION_WEIGHTS)}
+        for word, p in zip(likely_first, _PREPOSITION_WEIGHTS)}
     return {**prepositions, 'and': (.25, state._replace(place='verb')),
             _END: (.35, _State())}
-  nouns = {noun: (p, state._replace(place='more', first=first or noun))
+  nouns = {noun: (p, state._replace(place='more', last=noun))
            for noun, p in _noun_weights(topic)}
   if place == 'noun':
     return nouns

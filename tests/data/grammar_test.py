@@ -43,13 +43,13 @@ def test_the_source_itself_loses_its_entropy_on_a_long_text():
   source = grammar.source()
   tokens = grammar.sample(source, 3, 200_000)
   rate = grammar.entropy_rate(source)
-  assert abs(rate - 1.33052) < 1e-5
+  assert abs(rate - 1.20087) < 1e-5
   assert abs(grammar.loss(source, tokens) / rate - 1) < .004
   assert abs(len(grammar.text(source, tokens)) / len(tokens)
              / grammar.characters_per_token(source) - 1) < .002
 
 
-def test_verbs_agree_and_the_first_noun_is_repeated():
+def test_verbs_agree_and_the_last_noun_is_repeated():
   source = grammar.source()
   lines = grammar.text(source, grammar.sample(source, 1, 5000)).splitlines()
   verbs = {'sees': 1, 'fears': 1, 'paints': 1, 'leaves': 1,
@@ -62,12 +62,13 @@ def test_verbs_agree_and_the_first_noun_is_repeated():
     number = 2 if words[0].endswith('s') else 1
     assert {verbs[w] for w in words if w in verbs} == {number}
     joined += sum(w in verbs for w in words) > 1
-    first = next(word for word in words if word in nouns)
+    last = None
     for word, after in zip(words, words[1:]):
+      last = word if word in nouns else last
       if word == 'that':
-        assert after == first
+        assert after == last
         repeated += 1
-  assert repeated > 100 and joined > 100
+  assert repeated > 50 and joined > 100
 
 
 def test_text_is_one_sentence_a_line():
