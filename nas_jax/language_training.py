@@ -205,12 +205,14 @@ def evaluate(trained: Trained, corpus: text.Corpus, part: str = 'test',
         f'the {corpus.unit}')
   known = config['vocabulary']
   if list(corpus.vocabulary) != known:
-    differing = [word for word in corpus.vocabulary if word not in set(known)]
-    example = f'; it has no {differing[0]!r}' if differing else ''
+    other = [word for word in known if word not in set(corpus.vocabulary)]
+    other += [word for word in corpus.vocabulary if word not in set(known)]
+    example = f'only one of them has {other[0]!r}' if other else (
+        'their order differs')
     raise ValueError(
         f'the model was trained on {config["dataset"]} with a vocabulary of '
         f'{len(known):,}, but that of {corpus.name} has '
-        f'{len(corpus.vocabulary):,}{example}. A model is tested on a text of '
+        f'{len(corpus.vocabulary):,}; {example}. A model is tested on a text of '
         'its own vocabulary; to train the cell on another text name this '
         'folder as --architecture')
   recipe = language_recipes.load('fast')
