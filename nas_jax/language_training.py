@@ -212,8 +212,8 @@ def evaluate(trained: Trained, corpus: text.Corpus, part: str = 'test',
     raise ValueError(
         f'the model was trained on {config["dataset"]} with a vocabulary of '
         f'{len(known):,}, but that of {corpus.name} has '
-        f'{len(corpus.vocabulary):,}; {example}. A model is tested on a text of '
-        'its own vocabulary; to train the cell on another text name this '
+        f'{len(corpus.vocabulary):,}; {example}. A model is tested on a text '
+        'of its own vocabulary; to train the cell on another text name this '
         'folder as --architecture')
   recipe = language_recipes.load('fast')
   trainer = training.make(trained.model, recipe)

@@ -246,8 +246,8 @@ def _validate(trainer, recipe, corpus, run, records, num_rows):
   before = [r['validation_loss'] for r in records if r['loss'] is not None]
   if not before or nats < min(before):
     run = run._replace(
-        best=jax.tree.map(jnp.copy, params), best_averaged=int(run.state.averaged),
-        best_epoch=run.epoch)
+        best=jax.tree.map(jnp.copy, params),
+        best_averaged=int(run.state.averaged), best_epoch=run.epoch)
   earlier = before[:-recipe.nonmono]
   if recipe.optimizer == 'nt_asgd' and not averaging and (
       earlier and nats > min(earlier)):

@@ -33,7 +33,7 @@ class LanguageRecipe:
   scale_rate: bool = True  # times length / bptt in a window of another length
   rate_decay: float = 1.  # factor of the learning rate at each epoch ...
   decay_from: int = 0  # ... from this one on
-  nonmono: int = 5  # nt_asgd: validations without a better one until it averages
+  nonmono: int = 5  # nt_asgd: so many validations not better, and it averages
   clip_norm: float | None = .25  # global norm of a gradient; 0 for no limit
   weight_decay: float = 8e-7  # times the parameter is added to the gradient
   drop_output: float = 0.  # share dropped of what predicts
