@@ -34,7 +34,7 @@ SMOKE = dict(
     dataset='grammar', execution='shared', num_nodes=5, num_children=16,
     children_per_round=4, num_initial=8, num_seeds=4, num_new=4,
     predictor_epochs=60, recipe='fast', hidden=24, epochs=4,
-    final_recipe='fast', final_hidden=48)
+    final_recipe='fast', final_hidden=64)
 SMALL = dict(
     dataset='grammar', execution='shared', num_children=200,
     children_per_round=5, num_initial=80, num_seeds=20, num_new=40,

@@ -37,7 +37,7 @@ SMOKE = dict(
     dataset='grammar', execution='shared', base=4, num_children=16,
     children_per_round=4, num_replicas=4, num_shards=2, accumulate=2,
     controller_learning_rate=.01, recipe='fast', hidden=24, num_layers=1,
-    epochs=4, final_recipe='fast', final_hidden=48, final_num_layers=1,
+    epochs=4, final_recipe='fast', final_hidden=64, final_num_layers=1,
     grid=False)
 SMALL = dict(
     dataset='grammar', execution='shared', num_children=200,
