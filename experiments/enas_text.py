@@ -49,12 +49,12 @@ from nas_jax.supernets import shared
 SMOKE = dict(
     dataset='grammar', num_nodes=5, recipe='fast_shared', hidden=24,
     controller_rounds=6, samples_per_round=5, controller_learning_rate=.01,
-    final_recipe='fast', final_hidden=48)
+    final_recipe='fast', final_learning_rate=.02, final_hidden=48)
 SMALL = dict(
     dataset='grammar', recipe='fast_shared', hidden=64, epochs=100,
     controller_rounds=10, controller_learning_rate=.002, num_children=50,
     children_per_round=50, num_finalists=3, final_recipe='fast',
-    final_hidden=96)
+    final_learning_rate=.02, final_hidden=96)
 # The defaults of the settings are the published ones.
 PAPER = dict(dataset='ptb')
 SCALES = dict(smoke=SMOKE, small=SMALL, paper=PAPER)

@@ -23,7 +23,7 @@ from nas_jax import base
 from nas_jax import checks
 from nas_jax.networks import language
 from nas_jax.networks import recurrent
-from nas_jax.networks import time_loop
+from nas_jax.networks import recurrent_any
 from nas_jax.spaces import recurrent as space
 from nas_jax.supernets import shared
 from nas_jax.training import language_recipes
@@ -32,7 +32,6 @@ from nas_jax.training import optimizers
 
 Array = jax.Array
 Params = dict[str, Any]
-_TANH, _RELU, _SIGMOID, _ = range(len(space.ACTIVATIONS))
 
 
 class Weights(NamedTuple):
@@ -102,6 +101,9 @@ def make(
       (('tanh', 0),) * num_nodes, (1,)), sizes)
   num_activations = len(space.ACTIVATIONS)
   rates = recipe.rates()
+  output = np.full(num_nodes + 1, 1 / (num_nodes + mean_of_all), np.float32)
+  if not mean_of_all:
+    output[0] = 0
 
   def init(key):
     own, *keys = jax.random.split(key, 1 + sizes.num_layers)
@@ -131,7 +133,9 @@ def make(
     return chosen | {'layers': layers}
 
   def apply(chosen, genome, tokens, hidden, **options):
-    return language.of_cell(_cell(genome, mean_of_all), sizes).apply(
+    cell = recurrent_any.chain(recurrent_any.Chain(
+        genome[::2], genome[1::2], output))
+    return language.of_cell(cell, sizes).apply(
         chosen, tokens, hidden, **options)
 
   def loss(chosen, key, hidden, genome, inputs, targets, length):
@@ -171,55 +175,6 @@ def make(
       jax.jit(init), pick, put, plain.start, apply,
       jax.jit(step, donate_argnums=1),
       jax.jit(score), sum(math.prod(x.shape) for x in jax.tree.leaves(shapes)))
-
-
-def _cell(genome: base.Genome, mean_of_all: bool) -> recurrent.Cell:
-  """As `recurrent.chain`, of a genome that may be traced."""
-  sources, activations = genome[::2], genome[1::2]
-
-  def step(product, state, x, values, fixed):
-    del values
-    mask, sources, activations = fixed
-    states = [recurrent.highway(
-        state, x + product('hidden', recurrent.masked(state, mask)), 'tanh')]
-    for i in range(len(sources)):
-      before = _chosen(states, sources[i])
-      c, h = jnp.split(
-          product(str(i), recurrent.masked(before, mask)), 2, -1)
-      states.append(before + jax.nn.sigmoid(c) * (
-          _activated(h, activations[i]) - before))
-    states = states if mean_of_all else states[1:]
-    out = sum(states) / len(states)
-    return out, out
-
-  def run(params, inputs, state, masks=None, length=None):
-    size = inputs.shape[-1]
-    weights = {'hidden': params['input'][size:]} | {
-        str(i): w for i, w in enumerate(params['nodes'])}
-    inputs = inputs if masks is None else inputs * masks.inputs
-    return time_loop.run(
-        step, weights, state, inputs @ params['input'][:size],
-        fixed=(None if masks is None else masks.hidden, sources, activations),
-        length=length)
-
-  return recurrent.Cell(lambda *_: {}, recurrent.zeros, run)
-
-
-def _chosen(states, index):
-  """states[index] of arrays of one shape."""
-  found = states[0]
-  for i, state in enumerate(states[1:], 1):
-    found = jnp.where(index == i, state, found)
-  return found
-
-
-def _activated(h, number):
-  """The activation of this number in `space.ACTIVATIONS`; one tanh."""
-  half = number == _SIGMOID  # sigmoid(h) = (1 + tanh(h / 2)) / 2
-  smooth = jnp.tanh(jnp.where(half, h / 2, h))
-  smooth = jnp.where(half, (1 + smooth) / 2, smooth)
-  straight = jnp.where((number == _RELU) & (h <= 0), 0, h)
-  return jnp.where((number == _TANH) | half, smooth, straight)
 
 
 def _with_nodes(params, change):
