@@ -18,15 +18,19 @@ _LAYERS = {
     'cost': 3, 'predictors': 3, 'training': 3,
     'strategies': 4, 'supernets': 4,
     'trained': 4, 'finals': 4, 'networks_on_images': 4,
+    'language_training': 4,
     'evaluation': 4, 'report': 4, 'plot': 4,
     'plot_architecture': 4, 'plot_cells': 4, 'plot_graph': 4,
-    'plot_network': 4, 'plot_weights': 4, 'report_searches': 4, 'export': 4,
+    'plot_network': 4, 'plot_recurrent': 4, 'plot_weights': 4,
+    'report_searches': 4, 'export': 4,
     'evaluators': 5,
     'comparison': 6, 'on_tables': 6, 'large_scale': 6, 'autodl_demo': 6,
     'problem': 6, 'cells_on_images': 6, 'search_on_images': 6,
     'nao_ws': 6, 'supernet_search': 6, 'supernet_remedies': 6,
-    'gradient_on_images': 6, 'language_training': 6, 'language_problem': 6,
-    'workflow': 7, 'gradient_workflow': 7, 'language_workflow': 7,
+    'gradient_on_images': 6, 'gradient_on_text': 6, 'enas_search': 6,
+    'language_problem': 6, 'language_on_text': 6,
+    'workflow': 7, 'gradient_workflow': 7, 'training_workflow': 7,
+    'language_workflow': 7,
 }
 _PACKAGE = 'nas_jax'
 _OUTSIDE = ('experiments', 'scripts', 'tests', 'benchmarks')
