@@ -27,10 +27,11 @@ _LAYERS = {
     'comparison': 6, 'on_tables': 6, 'large_scale': 6, 'autodl_demo': 6,
     'problem': 6, 'cells_on_images': 6, 'search_on_images': 6,
     'nao_ws': 6, 'supernet_search': 6, 'supernet_remedies': 6,
-    'gradient_on_images': 6, 'gradient_on_text': 6, 'enas_search': 6,
+    'gradient_on_images': 6, 'gradient_on_text': 6,
+    'supernet_on_text': 6, 'enas_search': 6,
     'language_problem': 6, 'language_on_text': 6,
     'workflow': 7, 'gradient_workflow': 7, 'training_workflow': 7,
-    'language_workflow': 7,
+    'language_workflow': 7, 'gradient_text_workflow': 7,
 }
 _PACKAGE = 'nas_jax'
 _OUTSIDE = ('experiments', 'scripts', 'tests', 'benchmarks')
