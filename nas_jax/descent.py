@@ -31,7 +31,7 @@ def descend(
     num_steps: int,
     workdir: str | os.PathLike | None = None,
     checkpoint_every: int = 500,
-    log_every: int = 50,
+    log_every: int | Callable[[int], bool] = 50,
     keep: int = 3,
     check_every: int = 1,
     describe: Callable[[base.State, Sequence[Record]], Record] | None = None,
@@ -55,7 +55,7 @@ def descend(
     num_steps: steps in all, those of a resumed run included.
     workdir: where history and checkpoints are kept; nowhere by default.
     checkpoint_every: steps between checkpoints.
-    log_every: steps between lines.
+    log_every: steps between lines, or whether there is one after so many.
     keep: how many checkpoints to keep.
     check_every: steps between looks at the metrics, for which the device is
       waited for. All numbers of the state are looked at before it is written.
@@ -75,8 +75,10 @@ def descend(
     checkpoint.CheckpointError: no space left for a checkpoint.
   """
   for name, value in (('log_every', log_every), ('check_every', check_every)):
-    if value < 1:
+    if not callable(value) and value < 1:
       raise ValueError(f'{name} must be at least 1, got {value}')
+  is_logged = log_every if callable(log_every) else (
+      lambda done: done % log_every == 0)
   update = gradient_search.update
   if gradient_search.jittable:
     update = jax.jit(update)
@@ -102,7 +104,7 @@ def descend(
                               *pair)
       state = DescentState(state.step + 1, inner)
       done, last = number + 1, number + 1 == num_steps
-      logs = last or done % log_every == 0
+      logs = last or is_logged(done)
       written = logs or done % checkpoint_every == 0
       if not (written or done % check_every == 0):
         continue

@@ -1,5 +1,6 @@
 """A whole gradient search: several, the best cell of theirs, its training."""
 
+from collections.abc import Callable, Sequence
 import dataclasses
 import os
 import pathlib
@@ -56,26 +57,52 @@ def search_by_gradient(
                    f'{experiment}: search {i + 1}/{len(made.plans)}')
            for i, plan in enumerate(made.plans)]
   cells = [genotypes.from_json(f['genotype']) for f in found]
-  listed = problem.space._replace(
-      genotype=lambda genome: cells[int(genome[0])])
   own = dataclasses.replace(
       settings, num_children=len(cells), children_per_round=len(cells),
       num_devices=min(settings.num_devices, len(cells)))
-  runs = {'result': (folder, experiment, workflow.search_children(
-      folder, _listed(len(cells)), _evaluator(folder, listed, made, settings),
-      listed, own, f'{experiment}: short trainings'))}
-  if baseline:
-    place, space = folder / 'random_search', problem.space
-    runs['random_search'] = place, 'random search', workflow.search_children(
-        place, random_search.random_search(
-            space, batch_size=settings.children_per_round),
-        _evaluator(folder, space, made, settings), space, settings,
-        'random search')
+  runs = short_trainings(
+      folder, settings, own, problem.space, cells,
+      lambda space: _evaluator(folder, space, made, settings),
+      experiment=experiment, baseline=baseline)
   seconds = sum(f['seconds'] for f in found)
   return workflow.conclude(
       folder, settings, problem, runs, experiment=experiment,
       cost={'search_seconds': seconds, 'supernet_seconds': seconds},
       more={'method': made.plans[0].method.title, 'searches': found})
+
+
+def short_trainings(
+    folder: pathlib.Path, settings: Any, own: Any, space: base.Space,
+    cells: Sequence[base.Genotype],
+    evaluator: Callable[[base.Space], base.Evaluator], *, experiment: str,
+    baseline: bool) -> dict[str, tuple[pathlib.Path, str, list[dict]]]:
+  """Trains found cells, and random ones, for a short time.
+
+  Args:
+    folder: of the run.
+    settings: of the random cells.
+    own: the same of the found ones: as many children as there are, in one
+      round.
+    space: of the random cells.
+    cells: that searches have found.
+    evaluator: space -> evaluator; both share what they have trained.
+    experiment: name of the run.
+    baseline: whether random cells are trained.
+
+  Returns:
+    'result', and perhaps 'random_search': as `workflow.conclude` takes them.
+  """
+  listed = space._replace(genotype=lambda genome: cells[int(genome[0])])
+  runs = {'result': (folder, experiment, workflow.search_children(
+      folder, _listed(len(cells)), evaluator(listed), listed, own,
+      f'{experiment}: short trainings'))}
+  if baseline:
+    place = folder / 'random_search'
+    runs['random_search'] = place, 'random search', workflow.search_children(
+        place, random_search.random_search(
+            space, batch_size=settings.children_per_round),
+        evaluator(space), space, settings, 'random search')
+  return runs
 
 
 def _search(folder, plan, label) -> dict[str, Any]:

@@ -57,9 +57,13 @@ def course(records: Sequence[Mapping[str, Any]]) -> str:
     found = {'epoch': record['epoch'], **{
         name: record['metrics'].get(name)
         for name in ('loss', 'validation_loss')}}
-    found['search network accuracy'] = record['supernet_accuracy']
+    found |= {name.replace('supernet', 'search network').replace('_', ' '):
+              record[name] for name in ('supernet_accuracy',
+                                        'supernet_perplexity')
+              if name in record}
     for kind, counts in record['census'].items():
-      found[f'skips, {kind} cell'] = counts['skips']
+      if kind != 'recurrent':  # It has none.
+        found[f'skips, {kind} cell'] = counts['skips']
       found[f'entropy of weights, {kind}'] = counts['entropy']
     if record.get('eigenvalue') is not None:
       found['largest eigenvalue'] = record['eigenvalue']
@@ -70,7 +74,7 @@ def course(records: Sequence[Mapping[str, Any]]) -> str:
 
 def _name(edge: int, num_edges: int, kind: str) -> str:
   """State it leaves -> state it enters."""
-  first = 1 if kind == 'cell' else 2
+  first = 2 if kind in ('normal', 'reduce') else 1
   target = first
   while edge >= target:
     edge -= target

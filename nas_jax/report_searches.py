@@ -8,7 +8,8 @@ from nas_jax import pages
 from nas_jax import plot_weights
 from nas_jax import records
 
-_NAMES = dict(normal='Normal cell', reduce='Reduction cell', cell='Cell')
+_NAMES = dict(normal='Normal cell', reduce='Reduction cell', cell='Cell',
+              recurrent='Recurrent cell')
 
 
 def section(folder: pathlib.Path, summary: Mapping[str, Any]) -> list[str]:
@@ -71,21 +72,27 @@ def _history(place: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def _table(histories, found) -> str:
-  kinds = list(next(iter(histories.values()))[-1]['census'])
-  head = ['search', 'epochs', 'accuracy of the search network',
-          *(f'skips, {kind}' for kind in kinds),
+  first = next(iter(histories.values()))[-1]
+  kinds = list(first['census'])
+  # A recurrent cell has no skips: all its operations have weights.
+  skipping = [kind for kind in kinds if kind != 'recurrent']
+  measure = 'accuracy' if 'supernet_accuracy' in first else 'perplexity'
+  head = ['search', 'epochs', f'{measure} of the search network',
+          *(f'skips, {kind}' for kind in skipping),
           *(f'edges led by none, {kind}' for kind in kinds),
           'largest eigenvalue', 'how it ended']
   rows = []
   for name, lines in histories.items():
     last = lines[-1]
-    counts = [last['census'].get(kind, {}) for kind in kinds]
+    counts = {kind: last['census'].get(kind, {}) for kind in kinds}
     values = [r['eigenvalue'] for r in lines
               if r.get('eigenvalue') is not None]
     ended = found.get(int(name), {}).get('ended', 'not over')
     rows.append([
-        name, str(len(lines)), f'{100 * last["supernet_accuracy"]:.2f} %',
-        *(f'{c["skips"]} of {c["operations"]}' for c in counts),
-        *(f'{c["leading_none"]} of {c["edges"]}' for c in counts),
+        name, str(len(lines)), f'{100 * last["supernet_accuracy"]:.2f} %'
+        if measure == 'accuracy' else f'{last["supernet_perplexity"]:.2f}',
+        *(f'{counts[kind]["skips"]} of {counts[kind]["operations"]}'
+          for kind in skipping),
+        *(f'{c["leading_none"]} of {c["edges"]}' for c in counts.values()),
         f'{values[-1]:.3g}' if values else '–', ended])
   return pages.html_table([head, *rows])

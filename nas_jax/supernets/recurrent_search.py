@@ -22,6 +22,7 @@ from nas_jax.supernets import bilevel
 from nas_jax.supernets import recurrent
 from nas_jax.supernets import relax
 from nas_jax.training import language_recipes
+from nas_jax.training import language_steps
 from nas_jax.training import optimizers
 
 Array = jax.Array
@@ -112,26 +113,31 @@ def make(
   Raises:
     ValueError: another order, or a recipe that does not fit.
 
+  The penalties of the recipe are part of the loss of the weights alone.
+
   Note: one choice of dropped units serves all passes over the training window
     in a step, so that the difference is of one function.
   """
   checks.one_of('order', settings.order, ORDERS)
   if recipe.optimizer != 'sgd':
-    raise ValueError(f'the inner step is one of SGD, but the optimizer is '
+    raise ValueError('weights are searched with SGD, but the optimizer is '
                      f'{recipe.optimizer!r}')
+  if recipe.rate_decay != 1:
+    raise ValueError('weights are searched with one learning rate, but '
+                     f'rate_decay is {recipe.rate_decay}')
   if settings.order == 'second' and recipe.clip_norm is None:
     raise ValueError('order second needs the clip_norm of the recipe')
   size = recurrent.num_edges(net.num_nodes)
   shapes = {recurrent.KIND: (size, len(recurrent.CANDIDATES))}
 
-  def loss(params, alphas, norm, hidden, batch, key, slowness):
+  def loss(params, alphas, norm, hidden, batch, key, penalised):
     out = net.train.apply(
         with_alphas(params, alphas), batch.inputs,
         [recurrent.State(hidden, norm)], key=key, rates=recipe.rates(),
         length=batch.length)
     value = language.mean_loss(params, out.outputs, batch.targets, batch.length)
-    penalty = slowness * _changes(out.raw, batch.length)
-    return value + penalty, (value, out.hidden[0])
+    penalty = language_steps.penalties(recipe, out, batch.length)
+    return value + penalised * penalty, (value, out.hidden[0])
 
   differentiated = lambda wrt: jax.jit(jax.grad(loss, wrt, has_aux=True))
   of_weights, of_alphas, of_both = map(differentiated, (0, 1, (0, 1)))
@@ -181,8 +187,7 @@ def make(
       grads, found, norm = second(state, train, validation, keys, rate)
     alphas, adam = move(state.alphas, grads, state.adam)
     grads, trained = of_weights(
-        state.params, alphas, norm, state.hidden, train, keys[0],
-        recipe.slowness)
+        state.params, alphas, norm, state.hidden, train, keys[0], 1.)
     params, _ = descend(state.params, grads, rate)
     (loss, after), (validation_loss, validation_after) = trained, found
     sums, metrics = _counted(
@@ -209,13 +214,6 @@ def _rate(recipe, length):
   """The learning rate of a window."""
   scale = length / recipe.bptt if recipe.scale_rate else 1.
   return jnp.asarray(recipe.learning_rate * scale, jnp.float32)
-
-
-def _changes(raw, length):
-  """The mean square of what outputs float[T, B, d] change by in a step."""
-  squares = jnp.mean(jnp.square(raw[1:] - raw[:-1]), (1, 2))
-  counted = jnp.arange(1, len(raw)) < length
-  return jnp.sum(squares * counted) / jnp.maximum(length - 1, 1)
 
 
 def _descended(recipe, params, grads, rate):

@@ -147,6 +147,11 @@ RECIPES: Mapping[str, LanguageRecipe] = {
         epochs=10, batch_size=32, optimizer='adam', learning_rate=4e-3,
         scale_rate=False, rate_decay=.5, decay_from=6, weight_decay=0.,
         random_lengths=False, drop_output=.1, slowness=0., rollbacks=2),
+    # Ours: the same while alphas are searched.
+    'fast_search': LanguageRecipe(
+        epochs=10, batch_size=32, bptt=20, random_lengths=False,
+        optimizer='sgd', learning_rate=10., weight_decay=0., drop_output=.1,
+        drop_inputs=.1, slowness=0.),
     # Ours: the same for weights that cells share, which SGD trains.
     'fast_shared': LanguageRecipe(
         epochs=60, batch_size=32, optimizer='sgd', rate_decay=.93,
