@@ -36,7 +36,7 @@ class Settings(language_problem.Settings):
   order: str = 'second'  # of the gradient: first or second
   clamp_coefficient: bool = False  # the factor of the second order is <= 1
   num_searches: int = 4  # with different seeds; their cells are compared
-  search_recipe: str = 'darts_rnn_search'  # of the weights of the search network
+  search_recipe: str = 'darts_rnn_search'  # of the search network's weights
   search_hidden: int = 300  # units of the search network
   search_epochs: int | None = None  # of a search; unset, the recipe's
   search_batch_size: int | None = None  # of a search; unset, the recipe's
