@@ -78,12 +78,12 @@ def _search(folder: pathlib.Path, searcher: supernet_on_text.Searcher,
   """What the summary says of a search; from its folder if it is over."""
   def run():
     found = supernet_on_text.run(folder, searcher, seed, label)
-    last = found.records[-1]
+    last = found.records[-1] if found.records else {}  # It diverged.
     return {
         'genotype': genotypes.to_json(found.genotype),
         'seconds': found.seconds, 'ended': found.ended,
         'epochs': len(found.records),
-        'supernet_perplexity': last['supernet_perplexity'],
-        'census': last['census'], 'seed': seed}
+        'supernet_perplexity': last.get('supernet_perplexity'),
+        'census': last.get('census'), 'seed': seed}
 
   return records.once(folder / 'found.json', run)

@@ -111,13 +111,13 @@ def _search(folder, plan, label) -> dict[str, Any]:
   if not path.exists():
     with supernet_search.memory_explained(plan):
       found = supernet_remedies.run(folder, plan, label)
-    last = found.records[-1]
+    last = found.records[-1] if found.records else {}  # It diverged.
     records.write_json(path, {
         'genotype': genotypes.to_json(found.genotype),
         'seconds': found.seconds, 'ended': found.ended,
         'epochs': len(found.records),
-        'supernet_accuracy': last['supernet_accuracy'],
-        'census': last['census'], 'warning': last['warning'],
+        'supernet_accuracy': last.get('supernet_accuracy'),
+        'census': last.get('census'), 'warning': last.get('warning'),
         'eigenvalue': last.get('eigenvalue'), 'seed': plan.seed,
         'weight_decay': plan.recipe.weight_decay})
   return records.read_json(path)
