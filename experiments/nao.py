@@ -10,8 +10,8 @@ days. The predictor orders 78 to 80 % of pairs as the truth does.
       --data_dir=DIR --scale=small
 
 With --domain=text it searches recurrent cells (experiments/nao_text.py), with
---shared_weights it is NAO-WS (experiments/nao_ws.py); both have flags of their
-own.
+--shared_weights it is NAO-WS (experiments/nao_ws.py), with both NAO-WS of
+recurrent cells (experiments/nao_ws_text.py); all have flags of their own.
 
 Note: children, 600 random ones and up to 300 from the best 100 in each of
 three iterations, are those of the public code; the paper's own numbers (200
@@ -25,6 +25,7 @@ import pathlib
 from experiments import flags
 from experiments import nao_text
 from experiments import nao_ws
+from experiments import nao_ws_text
 from nas_jax import base
 from nas_jax import checks
 from nas_jax import problem
@@ -135,7 +136,9 @@ def strategy(space: base.Space, settings: Settings) -> base.Strategy:
 
 
 if __name__ == '__main__':
-  if flags.is_set('shared_weights'):
+  if flags.is_set('shared_weights') and flags.value_of('domain') == 'text':
+    flags.run(nao_ws_text.main, nao_ws_text.Settings, nao_ws_text.SCALES)
+  elif flags.is_set('shared_weights'):
     flags.run(nao_ws.main, nao_ws.Settings, nao_ws.SCALES)
   elif flags.value_of('domain') == 'text':
     flags.run(nao_text.main, nao_text.Settings, nao_text.SCALES)

@@ -7,6 +7,9 @@ test error on CIFAR-10 (2.5M parameters, without cutout) after 0.3 GPU days.
   python -m experiments.nao --shared_weights --workdir=runs/cifar \
       --dataset=cifar10 --data_dir=DIR --scale=small
 
+With --domain=text it searches recurrent cells, with flags of its own:
+experiments/nao_ws_text.py.
+
 The weights are trained for 150 epochs on architectures drawn from a pool of
 1,000. Every 30 epochs all are scored on a batch of validation images, and the
 pool becomes its best 450, up to 500 found along the gradient of the prediction
@@ -61,6 +64,7 @@ _FAMILY = 'nao_ws'  # of the result
 @dataclasses.dataclass(frozen=True)
 class Settings(search_on_images.Settings):
   """What the run depends on."""
+  domain: str = 'images'  # or text, whose flags --helpshort shows with it
   shared_weights: bool = True  # what makes it NAO-WS
   num_children: int = 1000  # architectures of the first pool
   num_finalists: int = 5  # retrained to choose the result among them
@@ -85,6 +89,10 @@ class Settings(search_on_images.Settings):
     if not self.shared_weights:
       raise ValueError('without shared_weights it is another search: see '
                        'experiments/nao.py')
+    checks.one_of('domain', self.domain, ('images', 'text'))
+    if self.domain == 'text':
+      raise ValueError('domain text is a search of its own: see '
+                       'experiments/nao_ws_text.py')
     checks.one_of('decay', self.decay, shared.DECAYS)
     checks.at_least(
         self, 1, 'num_nodes', 'num_seeds', 'num_kept', 'num_new',
@@ -118,7 +126,7 @@ def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
       workdir, settings, made, runs, experiment='nao_ws', trained=False,
       cost={'search_seconds': seconds['result'],
             'random_search_seconds': seconds['random_search']},
-      more=_summary(logs['result'], settings))
+      more=nao_ws.renewals(logs['result'], settings.num_random))
 
 
 def make(settings: Settings) -> problem.Problem:
@@ -149,16 +157,11 @@ def search(folder: pathlib.Path, settings: Settings, made: problem.Problem,
   """One search; the same call resumes."""
   folder.mkdir(parents=True, exist_ok=True)
   recipe = made.child_recipe
-  board = progress.scalars(folder / 'tb' / 'search')
-  with progress.progress(recipe.epochs, label, unit='epoch',
-                         initial=nao_ws.epochs_done(folder)) as bar:
-    def on_epoch(line):
-      shown = {k: v for k, v in line.items()
-               if k in ('loss', 'train_accuracy', 'pool_mean', 'pool_best')}
-      bar.update(**shown)
-      board.write(line['epoch'], shown)
-
-    found = nao_ws.search(
+  with progress.epochs(
+      folder / 'tb' / 'search', recipe.epochs, label,
+      initial=nao_ws.epochs_done(folder), shown=(
+          'loss', 'train_accuracy', 'pool_mean', 'pool_best')) as on_epoch:
+    return nao_ws.search(
         jax.random.key(settings.seed), family, weights, recipe, made.data,
         code=nao_space.short_code(family.space),
         settings=encoder_decoder.load(
@@ -171,20 +174,6 @@ def search(folder: pathlib.Path, settings: Settings, made: problem.Problem,
         num_score_batches=settings.num_score_batches, guided=guided,
         seed=settings.seed, num_devices=settings.num_devices, workdir=folder,
         on_epoch=on_epoch)
-  board.close()
-  return found
-
-
-def _summary(log, settings: Settings) -> dict[str, Any]:
-  """What the summary says of the renewals of the pool."""
-  renewals = [line for line in log if 'num_new' in line]
-  ordered = [line['pairwise_accuracy'] for line in renewals
-             if 'pairwise_accuracy' in line]
-  return {
-      'num_renewals': len(renewals),
-      'num_found_by_gradient': sum(line['num_new'] for line in renewals),
-      'num_random': settings.num_random * len(renewals),
-      'pairwise_accuracy': ordered[-1] if ordered else None}
 
 
 if __name__ == '__main__':

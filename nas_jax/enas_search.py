@@ -72,17 +72,10 @@ def watched(
     num_epochs: of the run.
     shown: what of a record is beside the bar.
   """
-  board = progress.scalars(folder / 'tb' / 'shared')
-  done = len(records.read(folder / alternating.FILE))
-  with progress.progress(num_epochs, label, unit='epoch', initial=done) as bar:
-    def on_epoch(line):
-      bar.update(**{k: v for k, v in line.items() if k in shown})
-      board.write(line['epoch'], {
-          k: v for k, v in line.items() if k not in ('epoch', 'seconds')})
-
-    found = run(workdir=folder, on_epoch=on_epoch)
-  board.close()
-  return found
+  with progress.epochs(
+      folder / 'tb' / 'shared', num_epochs, label, shown=shown,
+      initial=len(records.read(folder / alternating.FILE))) as on_epoch:
+    return run(workdir=folder, on_epoch=on_epoch)
 
 
 def seconds(log: Sequence[alternating.Record]) -> float:

@@ -9,7 +9,7 @@ Reference: Luo et al., Neural Architecture Optimization, arXiv 1808.07233, sec.
   4, and its public code with weight sharing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import math
 import os
 import pathlib
@@ -288,6 +288,23 @@ def epochs_done(folder: str | os.PathLike) -> int:
   """Those that a resumed search need not do again."""
   return max(checkpoint.steps(pathlib.Path(folder) / 'checkpoints' / 'search'),
              default=0)
+
+
+def renewals(log: Sequence[Record], num_random: int) -> dict[str, Any]:
+  """What a summary says of the renewals of a pool.
+
+  Args:
+    log: of all epochs.
+    num_random: architectures that each adds.
+  """
+  found = [line for line in log if 'num_new' in line]
+  ordered = [line['pairwise_accuracy'] for line in found
+             if 'pairwise_accuracy' in line]
+  return {
+      'num_renewals': len(found),
+      'num_found_by_gradient': sum(line['num_new'] for line in found),
+      'num_random': num_random * len(found),
+      'pairwise_accuracy': ordered[-1] if ordered else None}
 
 
 def _pool(state: PoolState) -> np.ndarray:

@@ -1,6 +1,6 @@
 """What a running search says: a bar or plain lines, and TensorBoard events."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 import contextlib
 import os
 import pathlib
@@ -57,6 +57,31 @@ def progress(
   show = _bar if stream.isatty() else _lines
   with show(total, label, initial, unit, interval, stream, clock) as update:
     yield Progress(update)
+
+
+@contextlib.contextmanager
+def epochs(
+    folder: str | os.PathLike, total: int, label: str, *, initial: int,
+    shown: Collection[str],
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+  """Gives a function that shows a record of each epoch; TensorBoard's, too.
+
+  Args:
+    folder: of the events.
+    total: epochs in all.
+    label: what is trained.
+    initial: epochs done before.
+    shown: what of a record is beside the bar.
+  """
+  board = scalars(folder)
+  with progress(total, label, unit='epoch', initial=initial) as bar:
+    def on_epoch(record: Mapping[str, Any]) -> None:
+      bar.update(**{k: v for k, v in record.items() if k in shown})
+      board.write(record['epoch'], {
+          k: v for k, v in record.items() if k not in ('epoch', 'seconds')})
+
+    yield on_epoch
+  board.close()
 
 
 def scalars(folder: str | os.PathLike) -> Scalars:

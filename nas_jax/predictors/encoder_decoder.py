@@ -50,6 +50,7 @@ class Settings(NamedTuple):
   step_sizes: tuple[float, ...] = (10., 20., 30.)  # in turn until enough
   num_new: int = 300  # enough
   num_random: int = 0  # fresh random architectures beside them
+  predictor_scale: float | None = None  # its weights start in +-; unset: init
 
 
 # The published codes; see their token codes in spaces/nao.py.
@@ -64,6 +65,12 @@ SETTINGS: dict[str, Settings] = {
         batch_size=100, symmetry=True, errors=True,
         step_sizes=tuple(map(float, range(1, 101))), num_new=500,
         num_random=50),
+    # Of recurrent cells, in PyTorch. Note: the attention is assumed.
+    'nao_ws_rnn': Settings(
+        48, 2, layers=(200,) * 4, attention='dot', init='torch',
+        encoder_dropout=.1, decay_in_loss=False, batch_size=100, errors=True,
+        step_sizes=tuple(map(float, range(1, 31))), num_random=50,
+        predictor_scale=.04),
     # Both versions in PyTorch.
     'pytorch_v1': Settings(
         48, 2, layers=(200,) * 3, attention='dot', init='torch',
@@ -382,8 +389,8 @@ def _init(key, vocabulary, settings):
   h, torch = settings.hidden_size, settings.init == 'torch'
   keys = iter(jax.random.split(key, 64))
 
-  def uniform(*shape, fan):
-    scale = fan**-.5 if torch else .1
+  def uniform(*shape, fan, scale=None):
+    scale = scale or (fan**-.5 if torch else .1)
     return jax.random.uniform(next(keys), shape, jnp.float32, -scale, scale)
 
   def lstm(embedding, inputs, recurrent_rows):
@@ -394,9 +401,9 @@ def _init(key, vocabulary, settings):
              'bias': uniform(4 * h, fan=h)}
     return found | ({'second_bias': uniform(4 * h, fan=h)} if torch else {})
 
-  def dense(rows, columns):
-    return {'kernel': uniform(rows, columns, fan=rows),
-            'bias': uniform(columns, fan=rows)}
+  def dense(rows, columns, scale=None):
+    return {'kernel': uniform(rows, columns, fan=rows, scale=scale),
+            'bias': uniform(columns, fan=rows, scale=scale)}
 
   bahdanau = settings.attention == 'bahdanau'
   decoder = lstm(h, h, 2 * h if bahdanau else h)
@@ -415,7 +422,8 @@ def _init(key, vocabulary, settings):
   return {
       'encoder': lstm(settings.embedding_size,
                       settings.group * settings.embedding_size, h),
-      'predictor': [dense(*pair) for pair in zip(widths, widths[1:])],
+      'predictor': [dense(*pair, settings.predictor_scale)
+                    for pair in zip(widths, widths[1:])],
       'decoder': decoder, 'attention': attention,
       'output': dense(h, vocabulary)}
 
