@@ -142,8 +142,9 @@ def plan_of(settings: Settings, data: image_data.ImageData, number: int
     eigenvalue = 'off'
   return supernet_search.Plan(
       method, methods.Context(
-          recipe.epochs, alphas.warmup_epochs, settings.threshold, drop_path,
-          max_skips=settings.max_skips, costs=_costs(settings, spec, data)),
+          recipe.epochs, alphas.warmup_epochs, settings.threshold,
+          drop_path=drop_path, max_skips=settings.max_skips,
+          costs=_costs(settings, spec, data)),
       alphas, spec, recipe, data, settings.search_features,
       settings.search_num_cells, settings.seed + number, eigenvalue,
       settings.execution, settings.num_devices, settings.remat)
