@@ -23,7 +23,7 @@ from experiments import flags
 from nas_jax import language_on_text
 from nas_jax import language_workflow
 
-SMOKE = dict(recipe='fast', hidden=48, epochs=6)
+SMOKE = dict(recipe='fast', hidden=64)
 SMALL = dict(recipe='fast', hidden=128)
 # What is not set is the paper's.
 PAPER = dict(dataset='ptb')

@@ -190,8 +190,10 @@ def best(records: Sequence[Record]) -> Record:
 
 def learning_rate(recipe: language_recipes.LanguageRecipe, epoch: int) -> float:
   """Of a window of `recipe.bptt` steps in an epoch counted from 0."""
-  return recipe.learning_rate * recipe.rate_decay ** max(
-      0, epoch + 1 - recipe.decay_from)
+  start = recipe.decay_from
+  if start < 0:
+    start = max(0, recipe.epochs + start)
+  return recipe.learning_rate * recipe.rate_decay ** max(0, epoch + 1 - start)
 
 
 def _eval_steps(num_tokens, batch_size):

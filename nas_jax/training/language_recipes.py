@@ -32,7 +32,7 @@ class LanguageRecipe:
   learning_rate: float = 20.  # of a window of bptt steps
   scale_rate: bool = True  # times length / bptt in a window of another length
   rate_decay: float = 1.  # factor of the learning rate at each epoch ...
-  decay_from: int = 0  # ... from this one on
+  decay_from: int = 0  # ... from this one on; negative, counted from the end
   nonmono: int = 5  # nt_asgd: so many validations not better, and it averages
   clip_norm: float | None = .25  # global norm of a gradient; 0 for no limit
   weight_decay: float = 8e-7  # times the parameter is added to the gradient
@@ -56,8 +56,8 @@ class LanguageRecipe:
     checks.one_of('optimizer', self.optimizer, OPTIMIZERS)
     checks.at_least(self, 1, 'epochs', 'batch_size', 'bptt', 'nonmono',
                     'eval_batch_size', 'test_batch_size', 'patience')
-    checks.at_least(self, 0, 'weight_decay', 'decay_from', 'rollbacks',
-                    'activation_weight', 'slowness')
+    checks.at_least(self, 0, 'weight_decay', 'rollbacks', 'activation_weight',
+                    'slowness')
     for name in ('learning_rate', 'rate_decay', 'clip_norm'):
       value = getattr(self, name)
       if value is not None and not value > 0:
@@ -144,9 +144,10 @@ RECIPES: Mapping[str, LanguageRecipe] = {
     'awd_wt2': dataclasses.replace(_AWD, epochs=750, batch_size=80),
     # Ours: for small models and minutes.
     'fast': LanguageRecipe(
-        epochs=10, batch_size=32, optimizer='adam', learning_rate=4e-3,
-        scale_rate=False, rate_decay=.5, decay_from=6, weight_decay=0.,
-        random_lengths=False, drop_output=.1, slowness=0., rollbacks=2),
+        epochs=12, batch_size=20, bptt=20, random_lengths=False,
+        optimizer='adam', learning_rate=1e-2, scale_rate=False, rate_decay=.5,
+        decay_from=-4, weight_decay=0., drop_output=.05, slowness=0.,
+        rollbacks=2),
     # Ours: the same while alphas are searched.
     'fast_search': LanguageRecipe(
         epochs=10, batch_size=32, bptt=20, random_lengths=False,

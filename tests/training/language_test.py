@@ -31,7 +31,8 @@ def _corpus(num_train=241, num_rest=61):
 
 def _recipe(**changes):
   return language_recipes.load('fast', **{**dict(
-      epochs=3, batch_size=4, bptt=6, learning_rate=.02, drop_output=.2,
+      epochs=3, batch_size=4, bptt=6, learning_rate=.02, rate_decay=1.,
+      drop_output=.2,
       drop_hidden=.1, weight_decay=1e-3, slowness=.1, activation_weight=.2,
       eval_batch_size=3), **changes})
 
@@ -190,6 +191,11 @@ def test_rates_follow_the_epoch():
   recipe = _recipe(learning_rate=8., rate_decay=.5, decay_from=2)
   assert [language.learning_rate(recipe, e) for e in range(5)] == [
       8., 8., 4., 2., 1.]
+  # Of five epochs the last two; of one epoch all there is.
+  last = dataclasses.replace(recipe, decay_from=-2, epochs=5)
+  assert [language.learning_rate(last, e) for e in range(5)] == [
+      8., 8., 8., 4., 2.]
+  assert language.learning_rate(dataclasses.replace(last, epochs=1), 0) == 4.
 
 
 class _Scripted:
