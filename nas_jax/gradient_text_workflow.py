@@ -8,6 +8,7 @@ from typing import Any
 from nas_jax import base
 from nas_jax import gradient_on_text
 from nas_jax import gradient_workflow
+from nas_jax import language_training
 from nas_jax import language_workflow
 from nas_jax import records
 from nas_jax import supernet_on_text
@@ -77,7 +78,8 @@ def _search(folder: pathlib.Path, searcher: supernet_on_text.Searcher,
             seed: int, label: str) -> dict[str, Any]:
   """What the summary says of a search; from its folder if it is over."""
   def run():
-    found = supernet_on_text.run(folder, searcher, seed, label)
+    with language_training.memory_explained(searcher.plan.recipe, 'search_'):
+      found = supernet_on_text.run(folder, searcher, seed, label)
     last = found.records[-1] if found.records else {}  # It diverged.
     return {
         'genotype': genotypes.to_json(found.genotype),

@@ -5,7 +5,7 @@ and, when it is over, checkpoints/weights/ (the parameters of the best
 validation, averaged ones if they were).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
 import math
@@ -102,14 +102,14 @@ def train(folder: pathlib.Path, job: Job, corpus: text.Corpus, label: str
   folder.mkdir(parents=True, exist_ok=True)
   records.write_json(folder / _FILE, job.config)
   trainer = training.make(job.model, job.recipe)
-  with _memory_explained(job):
+  with memory_explained(job.recipe):
     state, log = _fit_shown(trainer, job, corpus, folder, label)
   checkpoint.save(
       folder / _WEIGHTS, len(log), training.tested(state), keep=1)
   seconds = sum(line['seconds'] for line in log)
 
   def perplexity(tokens, batch_size):
-    with _memory_explained(job):
+    with memory_explained(job.recipe):
       return training.perplexity(trainer, state, tokens, batch_size)
 
   if training.diverged(log):
@@ -221,6 +221,30 @@ def evaluate(trained: Trained, corpus: text.Corpus, part: str = 'test',
       trainer, trained.params, getattr(corpus, part), batch_size))
 
 
+@contextlib.contextmanager
+def memory_explained(recipe: language_recipes.LanguageRecipe, prefix: str = ''
+                     ) -> Iterator[None]:
+  """Says what to change when memory runs out.
+
+  Args:
+    recipe: of what runs.
+    prefix: of the flags of its settings.
+
+  Raises:
+    ValueError: it did.
+  """
+  try:
+    yield
+  except (MemoryError, jax.errors.JaxRuntimeError) as e:
+    if not classify.out_of_memory(e):
+      raise
+    first = str(e).splitlines()[0][:200] if str(e) else 'MemoryError'
+    raise ValueError(
+        f'out of memory with {recipe.batch_size} streams of {recipe.bptt} '
+        f'steps ({first}). Choose a --{prefix}batch_size below '
+        f'{recipe.batch_size}, or a --{prefix}bptt below {recipe.bptt}') from e
+
+
 def _more(corpus, perplexity):
   """Measures that only some texts have."""
   found = {}
@@ -248,17 +272,3 @@ def _fit_shown(trainer, job, corpus, folder, label):
         corpus, seed=job.seed, workdir=folder, on_epoch=on_epoch)
   board.close()
   return found
-
-
-@contextlib.contextmanager
-def _memory_explained(job):
-  try:
-    yield
-  except (MemoryError, jax.errors.JaxRuntimeError) as e:
-    if not classify.out_of_memory(e):
-      raise
-    first = str(e).splitlines()[0][:200] if str(e) else 'MemoryError'
-    raise ValueError(
-        f'out of memory with {job.recipe.batch_size} streams of '
-        f'{job.recipe.bptt} steps ({first}). Choose a --batch_size below '
-        f'{job.recipe.batch_size}, or a --bptt below {job.recipe.bptt}') from e

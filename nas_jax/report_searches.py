@@ -32,6 +32,11 @@ def section(folder: pathlib.Path, summary: Mapping[str, Any]) -> list[str]:
   if summary.get('method'):
     parts.append(f'<p>{pages.escape(summary["method"])}</p>')
   parts.append(_table(histories, found))
+  if any('recurrent' in lines[-1]['census'] for lines in histories.values()):
+    parts.append(
+        '<p>Perplexities of a search network are measured with the running '
+        'statistics that all states of the cell share; losses with those of '
+        'each batch and state. So one may rise while the other falls.</p>')
   for name, lines in histories.items():
     warned = [r for r in lines if r.get('warning')]
     if warned:

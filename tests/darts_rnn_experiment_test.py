@@ -90,6 +90,18 @@ def test_a_search_that_diverged_at_once_has_a_cell_to_train(
   assert found['genotype'] == [[['tanh', 0], ['relu', 1]], [1, 2]]
 
 
+def test_memory_that_runs_out_is_explained(tmp_path, monkeypatch):
+  def run(*args):
+    raise MemoryError
+
+  made = gradient_on_text.make(_settings())
+  monkeypatch.setattr(gradient_text_workflow.supernet_on_text, 'run', run)
+  with pytest.raises(ValueError, match=(
+      'out of memory with 8 streams of 8 steps .*Choose a --search_batch_size '
+      'below 8, or a --search_bptt below 8')):
+    gradient_text_workflow._search(tmp_path, made.searcher, 0, 'search')
+
+
 def test_the_paper_scale_is_the_published_one():
   settings = darts_rnn.Settings(scale='paper', **darts_rnn.PAPER)
   recipe = gradient_on_text.search_recipe_of(settings)
