@@ -7,6 +7,8 @@ import pathlib
 import shutil
 from typing import Any
 
+import jax
+
 from nas_jax import base
 from nas_jax import language_on_text
 from nas_jax import language_problem
@@ -16,6 +18,7 @@ from nas_jax import workdir as workdirs
 from nas_jax import workflow
 from nas_jax.data import ngrams
 from nas_jax.data import text
+from nas_jax.evaluators import estimate
 from nas_jax.evaluators import language
 from nas_jax.networks import language_sizes
 from nas_jax.spaces import genotypes
@@ -57,6 +60,8 @@ def search_language(
   strategy = make_strategy(problem.space)
   if done := workflow.begin(folder, settings, experiment=experiment):
     return done
+  if settings.scale == 'paper':
+    print(_estimate(problem, settings, baseline), flush=True)
   evaluator = language.language(
       problem.child, problem.space.genotype, problem.corpus,
       problem.child_recipe, seed=settings.seed, reward=problem.reward,
@@ -176,6 +181,15 @@ def yardsticks(corpus: text.Corpus) -> dict[str, dict[str, float]]:
 def least(corpus: text.Corpus) -> float | None:
   """The least expected perplexity, where it is known."""
   return None if corpus.entropy is None else math.exp(corpus.entropy)
+
+
+def _estimate(problem, settings, baseline):
+  """What the children will cost here, in a line."""
+  genotype = problem.space.genotype(
+      problem.space.sample(jax.random.key(settings.seed)))
+  found = estimate.of_language_child(
+      problem.child(genotype), problem.child_recipe, problem.corpus)
+  return estimate.line(found, settings.num_children, 1, baseline)
 
 
 def _finish(folder, history, settings, problem, label):

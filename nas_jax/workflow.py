@@ -275,14 +275,8 @@ def _estimate(problem, settings, baseline):
   found = estimate.of_child(
       problem.child(genotype), problem.child_recipe, problem.data,
       execution=settings.execution)
-  one = found.train + found.validate
-  total = settings.num_children * one / settings.num_devices
-  more = ', and as much for random search' if baseline else ''
-  return (f'estimated cost: {settings.num_children:,} children x '
-          f'{one:,.1f} s = {progress.duration(total)} on '
-          f'{settings.num_devices} device(s) of {jax.devices()[0].device_kind}'
-          f'{more}. Measured on one random child; its compilation took '
-          f'{progress.duration(found.compile)}, retraining comes on top')
+  return estimate.line(found, settings.num_children, settings.num_devices,
+                       baseline)
 
 
 def _finish(folder, history, problem, num_finalists, label, trained=True):

@@ -25,7 +25,8 @@ _CORPUS = text.Corpus(
 
 
 def _problem(**options):
-  recipe = language_recipes.load('fast', batch_size=2, bptt=4)
+  recipe = language_recipes.load(
+      'fast', batch_size=2, bptt=4, learning_rate=.125)
   return language_problem.Problem(
       recurrent.chain_space(2), _CORPUS, 'rnn_chain', None, recipe,
       language.Sizes(3, 4, 4), recipe, None, 0.)._replace(**options)
@@ -81,8 +82,8 @@ def _conclude(folder, problem, num_finalists=1):
 
 def test_everything_is_trained_in_the_same_way(tmp_path, trained):
   summary = _conclude(tmp_path, _problem())
-  assert trained == [(tmp_path.name, 'tanh', .004),
-                     ('random_search', 'relu', .004), ('lstm', 'LSTM', .004)]
+  assert trained == [(tmp_path.name, 'tanh', .125),
+                     ('random_search', 'relu', .125), ('lstm', 'LSTM', .125)]
   assert presets.load(tmp_path)[:2] == ('rnn_chain', _CELLS['tanh'])
   assert summary['result'] == {
       'validation_perplexity': 2., 'test_perplexity': 2.5,
@@ -119,7 +120,7 @@ def test_the_best_finalist_on_validation_is_tested(tmp_path, trained):
       ('00', 'tanh', .5), ('01', 'tanh', .25), ('02', 'relu', .5),
       ('03', 'relu', .25), (tmp_path.name, 'relu', .25)]
   assert trained[5:][-2:] == [('random_search', 'relu', .25),
-                              ('lstm', 'LSTM', .004)]
+                              ('lstm', 'LSTM', .125)]
   assert presets.load(tmp_path).genotype == _CELLS['relu']
   # Its training is not done again.
   for name in ('network.json', 'training.jsonl', 'checkpoints/training/00001'):
@@ -143,7 +144,7 @@ def test_the_ways_to_train_change_recipe_and_sizes():
       _problem(), {'init_range': .5, 'drop_output': .25})
   assert sizes == language.Sizes(3, 4, 4, init_range=.5)
   assert recipe == language_recipes.load(
-      'fast', batch_size=2, bptt=4, drop_output=.25)
+      'fast', batch_size=2, bptt=4, learning_rate=.125, drop_output=.25)
 
 
 def test_a_text_without_a_source_has_no_limit():

@@ -10,6 +10,7 @@ from nas_jax import base
 from nas_jax import records
 from nas_jax.data import text
 from nas_jax.evaluators import children
+from nas_jax.evaluators import estimate
 from nas_jax.evaluators import language
 from nas_jax.networks import language as networks
 from nas_jax.networks import recurrent_any
@@ -132,3 +133,18 @@ def test_a_child_that_diverges_gets_the_floor(corpus, build, monkeypatch):
   found = _evaluate(_evaluator(corpus, build), _RELU)
   assert found.rewards.tolist() == [0]
   assert found.metrics['failed'].tolist() == [1]
+
+
+def test_an_estimate_is_of_all_steps_and_validations(
+    corpus, build, monkeypatch):
+  clock = iter(np.arange(0., 1e3))
+  monkeypatch.setattr(estimate.time, 'perf_counter', lambda: next(clock))
+  found = estimate.of_language_child(
+      build(_SPACE.genotype(np.array(_TANH))), _RECIPE, corpus, num_steps=2)
+  # Every look at the clock is a second, half of it a step: 2 epochs of 240
+  # words in 4 streams, in windows of 5; 60 words to validate in one go.
+  assert found.train == pytest.approx(.5 * 2 * 59 / 5)
+  assert found.validate == 2.
+  assert estimate.line(
+      found._replace(train=80., validate=10., compile=7.), 9600, 2, True
+      ).startswith('estimated cost: 9,600 children x 90.0 s = 5 d 00 h ')
