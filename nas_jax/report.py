@@ -34,6 +34,7 @@ _NAMES = {
     'random_retrain_seconds': "retraining random search's",
     'std_best_reward': 'standard deviation', 'num_seeds': 'seeds',
     'std_test_accuracy': 'standard deviation',
+    'std_test_perplexity': 'standard deviation',
     'excess_percent': 'above the best possible',
     'lstm_seconds': 'training the LSTM', 'num_test_tokens': 'test tokens',
 }
@@ -99,7 +100,7 @@ def terminal_summary(
   keys = [k for k in _keys([r for _, r in rows]) if k in (
       *_ALWAYS, 'num_params', 'test_perplexity', 'validation_perplexity',
       'excess_percent', 'test_bits_per_character', 'mean_best_reward',
-      'std_best_reward', 'std_test_accuracy')]
+      'std_best_reward', 'std_test_accuracy', 'std_test_perplexity')]
   grid = [['', *(_label(k) for k in keys)]]
   grid += [[who, *(_show(r.get(k), k) for k in keys)] for who, r in rows]
   search, cost = summary.get('search') or {}, summary.get('cost') or {}

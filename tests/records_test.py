@@ -57,6 +57,12 @@ def test_failed_rewrite_leaves_the_old_file(tmp_path):
   assert records.read_json(path) == {'accuracy': 0.5}
 
 
+def test_a_value_is_made_once(tmp_path):
+  path = tmp_path / 'value.json'
+  assert records.once(path, lambda: {'a': 1}) == {'a': 1}
+  assert records.once(path, lambda: {'a': 2}) == {'a': 1}
+
+
 def test_unreadable_json_says_which_file(tmp_path):
   with pytest.raises(ValueError, match='cannot read .*gone.json: No such file'):
     records.read_json(tmp_path / 'gone.json')

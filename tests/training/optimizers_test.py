@@ -86,6 +86,11 @@ def test_momentum_and_nesterov():
   assert ahead == pytest.approx([-.19, -.19 - .271])
 
 
+def test_without_momentum_nothing_is_kept():
+  found, state = _steps(_SGD, 1., [2., 4.], .1)
+  assert found == pytest.approx([.8, .4]) and state.momentum == ()
+
+
 def test_rmsprop_is_tensorflows():
   """The mean square starts at 1, epsilon is inside of the root, the rate
   inside of the momentum."""
