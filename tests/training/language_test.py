@@ -14,6 +14,7 @@ from nas_jax.spaces import recurrent
 from nas_jax.training import language
 from nas_jax.training import language_recipes
 from nas_jax.training import language_steps
+from nas_jax.training import optimizers
 
 _KEY = jax.random.key(3)
 _WORDS = 7
@@ -171,6 +172,31 @@ def test_the_average_is_that_of_asgd():
   # torch.optim.ASGD(t0=0, lambd=0) has these in 'ax'.
   assert seen == [(9., -1), (9., -1), (1., 1), (2., 2), (2.5, 3), (3., 4),
                   (3.5, 5)]
+
+
+def test_updates_are_those_of_pytorch():
+  recipe = language_steps._optimizer(language_recipes.LanguageRecipe(
+      epochs=1, weight_decay=1e-3))
+  params = jnp.array([.5, -.25])
+  average, averaged = params, jnp.int32(-1)
+  state, found = optimizers.init(recipe, params), []
+  for i, grads in enumerate([(.3, .4), (.03, -.04), (-.6, .8), (.1, .2),
+                             (.5, 0.), (-.2, .1)]):
+    averaged = jnp.int32(0) if i == 2 else averaged
+    grads = jnp.array(grads)
+    params, state = optimizers.update(
+        recipe, params, grads, state, jnp.sqrt(optimizers.squares(grads)),
+        optimizers.Pace(jnp.float32(20), jnp.float32(0), jnp.float32(0)))
+    average, averaged = language_steps._averaged(params, average, averaged)
+    found.append(params)
+  # clip_grad_norm_(.25), two steps of SGD(lr=20, weight_decay=1e-3), then
+  # ASGD(lr=20, t0=0, lambd=0, weight_decay=1e-3), in double precision.
+  np.testing.assert_allclose(found, [
+      (-2.50999400, -4.24499200), (-3.05979412, -3.36009216),
+      (.00139876, -7.29288632), (-1.99862921, -11.14702859),
+      (-6.95864663, -10.92408802), (-2.81947370, -12.70560626)], rtol=1e-5,
+                             atol=1e-5)
+  np.testing.assert_allclose(average, (-3.92558318, -11.59224096), rtol=1e-5)
 
 
 def test_the_mean_is_of_all_tokens_and_streams(trainer, model, monkeypatch):
