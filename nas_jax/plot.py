@@ -342,7 +342,7 @@ def _zoom(values: np.ndarray) -> tuple[float, float]:
 
 def _series(records, name) -> tuple[np.ndarray, np.ndarray]:
   pairs = [(r.get('epoch', i), r[name]) for i, r in enumerate(records)
-           if isinstance(r.get(name), (int, float)) and math.isfinite(r[name])]
+           if type(r.get(name)) in (int, float) and math.isfinite(r[name])]
   return tuple(np.array(pairs, float).reshape(-1, 2).T)
 
 

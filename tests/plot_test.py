@@ -64,11 +64,12 @@ def test_empty_pictures_say_so():
 
 def test_training_curve():
   epochs = [{'epoch': e, 'loss': 1 / (e + 1), 'train_accuracy': 0.1 * e,
-             'name': 'x', 'step': 7, 'seconds': 2.0} for e in range(5)]
+             'name': 'x', 'step': 7, 'averaged': True, 'seconds': 2.0}
+            for e in range(5)]
   root = ElementTree.fromstring(plot.training_curve(epochs, epochs[:3], 'mine'))
   texts = [t.text for t in root.iter(f'{SVG}text')]
   assert {'loss', 'train accuracy', 'mine', 'random search'} <= set(texts)
-  assert not {'name', 'step', 'seconds'} & set(texts)
+  assert not {'name', 'step', 'averaged', 'seconds'} & set(texts)
   lines = [p for p in root.iter(f'{SVG}path') if 'L' in p.get('d')]
   assert [p.get('class') for p in lines] == ['b', 'a', 'b', 'a']
   one = plot.training_curve(epochs[:1])
