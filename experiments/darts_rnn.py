@@ -27,7 +27,7 @@ SMOKE = dict(
     _FAST, order='first', num_nodes=4, num_searches=2, search_hidden=24,
     search_epochs=4, num_children=2, hidden=24, epochs=3, final_hidden=48)
 SMALL = dict(
-    _FAST, num_searches=4, search_hidden=48, search_epochs=20, num_children=8,
+    _FAST, num_searches=4, search_hidden=48, search_epochs=12, num_children=8,
     hidden=32, epochs=6, num_finalists=2, final_hidden=96)
 # The defaults of the settings are the published ones.
 PAPER = dict(dataset='ptb')
