@@ -147,9 +147,20 @@ def test_every_recipe_is_known():
       language_on_text._OF_FAMILY, language_on_text._OF_NAME)
            for pair in pairs.values() for name in pair]
   assert set(names) < set(language_recipes.RECIPES)
-  fields = {f.name for f in dataclasses.fields(language_on_text.Settings)}
-  for scale in train_language.SCALES.values():
-    assert set(scale) <= fields
+
+
+@pytest.mark.parametrize('scale', ['smoke', 'small', 'paper'])
+def test_every_scale_is_legal(scale):
+  settings = language_on_text.Settings(
+      scale=scale, architecture='a.json', **train_language.SCALES[scale])
+  assert (settings.dataset == 'ptb') == (scale == 'paper')
+
+
+@pytest.mark.parametrize('kind', [
+    language_on_text.Settings, evaluate_language.Settings])
+def test_every_flag_has_help(kind):
+  helps = flags.help_of(kind)
+  assert all(helps[field.name] for field in dataclasses.fields(kind))
 
 
 @pytest.mark.parametrize('options, message', [
