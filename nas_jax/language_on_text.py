@@ -6,10 +6,13 @@ The comment on a field is the help of its flag (experiments/flags.py).
 import dataclasses
 import re
 
+from absl import logging
+
 from nas_jax import checks
 from nas_jax import language_problem
 from nas_jax import language_training
 from nas_jax.data import text
+from nas_jax.networks import language
 from nas_jax.networks import language_sizes
 from nas_jax.spaces import presets
 from nas_jax.training import language_recipes
@@ -67,6 +70,15 @@ def jobs_of(settings: Settings, preset: presets.Preset, corpus: text.Corpus
   """
   name = recipe_name(settings, preset)
   recipe = language_recipes.override(language_recipes.load(name), settings)
+  if recipe.drop_weight and not _drops_weights(preset):
+    if settings.drop_weight:
+      raise ValueError(
+          f'drop_weight is {settings.drop_weight}, but cells of the family '
+          f'{preset.family} have no weights that are dropped')
+    logging.warning('cells of the family %s have no use for drop_weight %s of '
+                    'the recipe: it is left out', preset.family,
+                    recipe.drop_weight)
+    recipe = dataclasses.replace(recipe, drop_weight=0.)
   network = settings.network or network_name(settings, preset, name)
   sizes = language_sizes.sizes_of(
       preset.family, network, vocabulary=len(corpus.vocabulary),
@@ -100,3 +112,9 @@ def network_name(settings: Settings, preset: presets.Preset, recipe: str
             'characters_large' if settings.unit == 'character' else
             settings.dataset)
   return wanted if wanted in known else 'ptb'
+
+
+def _drops_weights(preset: presets.Preset) -> bool:
+  if preset.family not in language.CELLS:
+    return True  # That it cannot be built is said where it is.
+  return bool(language.CELLS[preset.family](preset.genotype, .04).recurrent)

@@ -142,6 +142,21 @@ def test_what_is_set_replaces_what_recipe_and_network_say():
       'darts_ptb', batch_size=8, drop_words=0.)
 
 
+def test_dropped_weights_that_a_cell_has_not():
+  preset = presets.load('DARTS_V2_RNN')
+  make = lambda **changes: language_on_text.Settings(
+      architecture='DARTS_V2_RNN', hidden=4, bptt=8, **changes)
+  settings = make(recipe='awd_ptb')
+  corpus = language_problem.load(settings)
+  job, = language_on_text.jobs_of(settings, preset, corpus)
+  assert job.recipe.drop_weight == 0. and job.recipe.drop_between == .25
+  with pytest.raises(ValueError, match=(
+      '^drop_weight is 0.5, but cells of the family rnn_chain have no ')):
+    language_on_text.jobs_of(make(drop_weight=.5), preset, corpus)
+  job, = language_on_text.jobs_of(settings, presets.load('LSTM'), corpus)
+  assert job.recipe.drop_weight == .5
+
+
 def test_every_recipe_is_known():
   names = [name for pairs in (
       language_on_text._OF_FAMILY, language_on_text._OF_NAME)
