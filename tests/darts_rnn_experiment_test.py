@@ -57,6 +57,7 @@ def test_found_and_random_cells_are_trained_and_handed_on(
   page = ''.join(report_searches.section(tmp_path, concluded['more']))
   assert page.count('<svg') == 4 and 'Recurrent cell' in page
   assert 'perplexity of the search network' in page
+  assert 'running statistics that all states of the cell share' in page
   assert '0 to 2' in page and '1 to 2' in page
   assert 'skips' not in page
 

@@ -55,6 +55,13 @@ def test_descend_derives_and_logs(tmp_path):
   assert records[0]['metrics']['norm'] > 0 and records[0]['seconds']['wall'] > 0
 
 
+def test_lines_may_come_at_any_steps():
+  _, _, records = descent.descend(
+      _KEY, _gradient_search(), _batches, num_steps=8,
+      log_every={3, 4}.__contains__)
+  assert [r['step'] for r in records] == [2, 3, 7]  # The last step has one.
+
+
 @pytest.mark.parametrize('stop', [3, 5, 12])
 def test_descend_resumes(tmp_path, stop):
   expected, _, records = _descend()
