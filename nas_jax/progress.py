@@ -76,9 +76,10 @@ def epochs(
   board = scalars(folder)
   with progress(total, label, unit='epoch', initial=initial) as bar:
     def on_epoch(record: Mapping[str, Any]) -> None:
-      bar.update(**{k: v for k, v in record.items() if k in shown})
+      numbers = {k: v for k, v in record.items() if v is not None}
+      bar.update(**{k: v for k, v in numbers.items() if k in shown})
       board.write(record['epoch'], {
-          k: v for k, v in record.items() if k not in ('epoch', 'seconds')})
+          k: v for k, v in numbers.items() if k not in ('epoch', 'seconds')})
 
     yield on_epoch
   board.close()

@@ -1,6 +1,7 @@
 """Recurrent cells that share weights learn from a text, and are scored on it."""
 
 from collections.abc import Callable, Sequence
+import math
 from typing import NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from nas_jax import base
+from nas_jax import journal
 from nas_jax.data import text
 from nas_jax.data import windows
 from nas_jax.supernets import alternating
@@ -56,7 +58,7 @@ def train_epoch(
     *,
     epoch: int,
     seed: int,
-) -> tuple[recurrent_shared.Params, dict[str, float]]:
+) -> tuple[recurrent_shared.Params, dict[str, float | None]]:
   """One pass over the training part, each window on a cell of its own.
 
   The hidden state goes on from window to window, whatever the cell.
@@ -73,26 +75,21 @@ def train_epoch(
 
   Returns:
     Parameters; loss, train_perplexity and learning_rate.
+
+  Note: where losses are not finite the public code of ENAS goes back to its
+    last checkpoint and on with other random numbers; here the epoch begins
+    anew with others, `recipe.rollbacks` times.
   """
-  streams, bptt, randomly = read_.train, recipe.bptt, recipe.random_lengths
-  sizes = windows.capacities(bptt, randomly)
-  chosen = windows.random(seed, epoch, len(streams), bptt) if (
-      randomly) else windows.fixed(len(streams), bptt)
-  rate = language.learning_rate(recipe, epoch)
-  key = jax.random.fold_in(key, epoch)
-  params = jax.tree.map(jnp.copy, params)
-  hidden, total = weights.start(recipe.batch_size), jnp.float32(0)
-  for i, window in enumerate(chosen):
-    choose_key, step_key = jax.random.split(jax.random.fold_in(key, i))
-    scale = window.length / bptt if recipe.scale_rate else 1.
-    params, hidden, loss = weights.step(
-        step_key, params, hidden, choose(choose_key), *windows.at(
-            streams, window, windows.capacity_of(window.length, sizes)),
-        np.int32(window.length), np.float32(rate * scale))
-    total += loss * window.length
-  mean = float(total) / (len(streams) - 1)
-  return params, {'loss': mean, 'train_perplexity': language.exp(mean),
-                  'learning_rate': rate}
+  for attempt in range(1 + recipe.rollbacks):
+    # Another attempt at an epoch draws other numbers.
+    own = jax.random.fold_in(key, epoch + attempt * 10**6)
+    found, mean = _epoch(
+        own, weights, recipe, read_, params, choose, epoch=epoch, seed=seed)
+    if math.isfinite(mean):
+      break
+  return found, {
+      'loss': mean, 'train_perplexity': journal.number(language.exp(mean)),
+      'learning_rate': language.learning_rate(recipe, epoch)}
 
 
 def losses(
@@ -158,3 +155,23 @@ def rewards(losses_: np.ndarray, c: float = REWARD) -> np.ndarray:
   """c / perplexity, float32[M]; 0 where a cell failed."""
   return np.where(np.isfinite(losses_), c * np.exp(-losses_), 0.).astype(
       np.float32)
+
+
+def _epoch(key, weights, recipe, read_, params, choose, *, epoch, seed):
+  """Parameters after an epoch, and its mean loss."""
+  streams, bptt, randomly = read_.train, recipe.bptt, recipe.random_lengths
+  sizes = windows.capacities(bptt, randomly)
+  chosen = windows.random(seed, epoch, len(streams), bptt) if (
+      randomly) else windows.fixed(len(streams), bptt)
+  rate = language.learning_rate(recipe, epoch)
+  params = jax.tree.map(jnp.copy, params)
+  hidden, total = weights.start(recipe.batch_size), jnp.float32(0)
+  for i, window in enumerate(chosen):
+    choose_key, step_key = jax.random.split(jax.random.fold_in(key, i))
+    scale = window.length / bptt if recipe.scale_rate else 1.
+    params, hidden, loss = weights.step(
+        step_key, params, hidden, choose(choose_key), *windows.at(
+            streams, window, windows.capacity_of(window.length, sizes)),
+        np.int32(window.length), np.float32(rate * scale))
+    total += loss * window.length
+  return params, float(total) / (len(streams) - 1)

@@ -156,8 +156,8 @@ RECIPES: Mapping[str, LanguageRecipe] = {
     # Ours: the same for weights that cells share, which SGD trains.
     'fast_shared': LanguageRecipe(
         epochs=60, batch_size=32, optimizer='sgd', rate_decay=.93,
-        decay_from=30, weight_decay=0., random_lengths=False, drop_output=.1,
-        slowness=0.),
+        decay_from=30, clip_norm=.1, weight_decay=0., random_lengths=False,
+        drop_output=.1, slowness=0.),
 }
 
 def load(name: str, **changes: Any) -> LanguageRecipe:

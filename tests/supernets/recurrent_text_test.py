@@ -1,5 +1,7 @@
 """Cells that share weights, on a text that counts in circles."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -78,6 +80,25 @@ def test_an_epoch_trains_a_cell_per_window_and_repeats(weights, params, read):
   second, after = train(first, 1)
   assert after['loss'] < line['loss'] - .05
   jax.tree.map(np.testing.assert_array_equal, train(first, 1)[0], second)
+
+
+def test_an_epoch_that_diverges_begins_anew_with_other_numbers(params, read):
+  keys = []
+
+  def step(key, params, hidden, genome, *window):
+    keys.append(tuple(jax.random.key_data(key).tolist()))
+    bad = len(keys) in (4, 13)  # One window of each of two attempts.
+    return params, hidden, jnp.float32(np.nan if bad else 1.)
+
+  weights = recurrent_shared.make(2, language.Sizes(5, 6, 6), _RECIPE)
+  train = lambda recipe: recurrent_text.train_epoch(
+      jax.random.key(1), weights._replace(step=step), recipe, read, params,
+      lambda key: _GENOMES[0], epoch=0, seed=0)[1]
+  assert train(_RECIPE)['loss'] == 1
+  assert len(keys) == len(set(keys)) == 30
+  keys.clear()
+  line = train(dataclasses.replace(_RECIPE, rollbacks=1))
+  assert np.isnan(line['loss']) and line['train_perplexity'] is None
 
 
 def test_cells_are_scored_on_windows_of_their_own(weights, params, read):
