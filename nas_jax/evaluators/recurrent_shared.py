@@ -1,4 +1,4 @@
-"""Scores recurrent cells with weights that they share, without training them."""
+"""Scores recurrent cells with weights that they share."""
 
 from collections.abc import Callable
 import math

@@ -1,4 +1,4 @@
-"""Recurrent cells that share weights learn from a text, and are scored on it."""
+"""Recurrent cells that share weights: how they learn from a text."""
 
 from collections.abc import Callable, Sequence
 import math
