@@ -19,7 +19,7 @@ from nas_jax.training import language_recipes
 _TINY = enas_text.SMOKE | dict(
     scale='smoke', max_train=600, num_nodes=2, hidden=4, epochs=2,
     batch_size=8, bptt=8, num_children=4, children_per_round=4,
-    controller_rounds=2, samples_per_round=3, controller_size=4,
+    controller_rounds=2, samples_per_round=4, controller_size=4,
     final_hidden=4, final_epochs=1, final_batch_size=8, final_bptt=8)
 
 
@@ -43,7 +43,7 @@ def test_the_controller_and_random_search_choose_among_as_many(
   assert [line['epoch'] for line in other] == [0, 1]
   assert 'reward' not in other[0]
   more = concluded['more']
-  assert more['num_scored'] == 2 * 2 * 3
+  assert more['num_scored'] == 2 * 2 * 4
   assert more['curve']['mean'] == [line['reward'] for line in log]
   for name, (place, _, children) in concluded['runs'].items():
     assert len(children) == 4, name

@@ -62,11 +62,13 @@ def test_a_child_of_the_published_search_has_its_own_number_of_weights():
   assert sum(x.size for x in jax.tree.leaves(chosen)) == 2_880_000
 
 
-@pytest.mark.parametrize('genome', _GENOMES)
-def test_a_chain_is_the_network_of_its_genotype(weights, params, genome):
-  chosen = weights.pick(params, genome)
-  model = language.make('rnn_chain', _SPACE.genotype(genome), _SIZES)
-  hidden = [jax.random.normal(jax.random.key(1), (2, 5))]
+@pytest.mark.parametrize('genome, num_layers', zip(_GENOMES, (1, 2)))
+def test_a_chain_is_the_network_of_its_genotype(genome, num_layers):
+  sizes = dataclasses.replace(_SIZES, num_layers=num_layers)
+  weights = recurrent_shared.make(4, sizes, _RECIPE)
+  chosen = weights.pick(weights.init(jax.random.key(0)), genome)
+  model = language.make('rnn_chain', _SPACE.genotype(genome), sizes)
+  hidden = [jax.random.normal(jax.random.key(1), (2, 5))] * num_layers
   options = dict(key=jax.random.key(2), length=5, rates=language.Rates(
       output=.2, hidden=.3, inputs=.4, embedding=.5, words=.2))
   inputs, targets = _window()
