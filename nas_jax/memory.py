@@ -5,10 +5,11 @@ import os
 import pathlib
 import sys
 
+import jax
+
 # malloc.h of the GNU C library.
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
-_M_ARENA_MAX = -8
 
 _MAPS = pathlib.Path('/proc/self/maps')
 _MOST_MAPS = pathlib.Path('/proc/sys/vm/max_map_count')
@@ -24,6 +25,11 @@ def keep_freed_memory() -> bool:
   step. The peak stays what it is; what was once in use is not returned until
   the process ends.
 
+  What threads other than the main one ask for is mapped all the same, so
+  programs on a CPU no longer run in one beside it (unless the user has set
+  JAX_CPU_ENABLE_ASYNC_DISPATCH). To have effect on that, it must come before
+  the first use of a device.
+
   Does nothing elsewhere than on Linux with the GNU C library, nor where the
   user has set one of its variables (MALLOC_...).
 
@@ -37,9 +43,10 @@ def keep_freed_memory() -> bool:
     mallopt = ctypes.CDLL(None).mallopt
   except AttributeError:
     return False
-  # One arena: those of other threads give their parts back all the same.
-  return all([mallopt(_M_ARENA_MAX, 1), mallopt(_M_MMAP_MAX, 0),
-              mallopt(_M_TRIM_THRESHOLD, -1)])
+  if 'JAX_CPU_ENABLE_ASYNC_DISPATCH' not in os.environ:
+    jax.config.update('jax_cpu_enable_async_dispatch', False)
+  return bool(mallopt(_M_MMAP_MAX, 0)) and bool(
+      mallopt(_M_TRIM_THRESHOLD, -1))
 
 
 def nearly_all_mapped() -> bool:
