@@ -22,6 +22,7 @@ from benchmarks import result_file
 from experiments import darts_cnn
 from experiments import enas
 from experiments import one_shot
+from nas_jax import enas_search
 from nas_jax import finals
 from nas_jax import gradient_on_images
 from nas_jax import memory
@@ -158,7 +159,7 @@ def _enas(args, folder, method, seed):
   size = min(made.child_recipe.batch_size, len(made.data.validation.labels))
   batch = evaluators.batches_of(made.data.validation, size, 1, seed=seed)
   history = workflow.search_children(
-      folder / 'choice', enas.chosen_by(
+      folder / 'choice', enas_search.chosen_by(
           policy, state.policy, settings.children_per_round),
       evaluators.shared(family.space.genotype, weights, state.weights, batch),
       family.space, settings, f'enas {seed}: choosing')
