@@ -4,7 +4,6 @@ import dataclasses
 import sys
 
 import jax
-import numpy as np
 import pytest
 
 from experiments import enas

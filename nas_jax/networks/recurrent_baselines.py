@@ -1,7 +1,5 @@
 """Recurrent cells made by hand: LSTM, recurrent highway network, AWD-LSTM."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
