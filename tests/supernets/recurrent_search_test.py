@@ -218,7 +218,8 @@ def test_metrics_are_means_over_the_words_of_the_epoch(first):
 def test_the_search_learns_to_count_and_derives_a_cell():
   search = _search(_net(1), dataclasses.replace(_PLAIN, learning_rate=5.))
   state, cell, records = descent.descend(
-      _KEY, search, _pairs, num_steps=180, log_every=lambda done: done % 18 == 0)
+      _KEY, search, _pairs, num_steps=180,
+      log_every=lambda done: done % 18 == 0)
   losses = [r['metrics']['loss'] for r in records]
   assert len(losses) == 10 and losses[0] > 1.5
   assert losses[-1] < .9  # A tenth of the words are mistakes.
