@@ -107,20 +107,20 @@ def short_trainings(
 
 def _search(folder, plan, label) -> dict[str, Any]:
   """What the summary says of a search; from its folder if it is over."""
-  path = folder / 'found.json'
-  if not path.exists():
+  def run():
     with supernet_search.memory_explained(plan):
       found = supernet_remedies.run(folder, plan, label)
     last = found.records[-1] if found.records else {}  # It diverged.
-    records.write_json(path, {
+    return {
         'genotype': genotypes.to_json(found.genotype),
         'seconds': found.seconds, 'ended': found.ended,
         'epochs': len(found.records),
         'supernet_accuracy': last.get('supernet_accuracy'),
         'census': last.get('census'), 'warning': last.get('warning'),
         'eigenvalue': last.get('eigenvalue'), 'seed': plan.seed,
-        'weight_decay': plan.recipe.weight_decay})
-  return records.read_json(path)
+        'weight_decay': plan.recipe.weight_decay}
+
+  return records.once(folder / 'found.json', run)
 
 
 def _evaluator(folder, space, made, settings) -> base.Evaluator:

@@ -100,10 +100,8 @@ def chain(genotype: space.Chain, *, init_range: float = .04) -> Cell:
     weights = {'hidden': params['input'][size:]} | {
         str(p): jnp.concatenate([params['nodes'][i - 1] for i in of], -1)
         for p, of in readers.items()}
-    inputs = inputs if masks is None else inputs * masks.inputs
-    return time_loop.run(
-        step, weights, state, inputs @ params['input'][:size],
-        fixed=None if masks is None else masks.hidden, length=length)
+    x, mask = of_inputs(inputs, params['input'][:size], masks)
+    return time_loop.run(step, weights, state, x, fixed=mask, length=length)
 
   return Cell(init, zeros, run)
 
@@ -122,6 +120,23 @@ def highway(before: Array, gates: Array, activation: str) -> Array:
   """before + sigmoid(c) (activation(h) - before), where [c, h] = gates."""
   c, h = jnp.split(gates, 2, -1)
   return before + jax.nn.sigmoid(c) * (ACTIVATIONS[activation](h) - before)
+
+
+def of_inputs(inputs: Array, kernel: Array, masks: Masks | None
+              ) -> tuple[Array, Array | None]:
+  """What the inputs of all steps add, at once, and the mask of states.
+
+  Args:
+    inputs: float[T, B, I].
+    kernel: float[I, n].
+    masks: of dropout, if any.
+
+  Returns:
+    float[T, B, n], and float[B, d] or None.
+  """
+  if masks is None:
+    return inputs @ kernel, None
+  return (inputs * masks.inputs) @ kernel, masks.hidden
 
 
 def masked(x: Array, mask: Array | None) -> Array:

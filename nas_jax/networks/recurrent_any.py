@@ -89,10 +89,9 @@ def chain(cell: Chain) -> recurrent.Cell:
     size = inputs.shape[-1]
     weights = {'hidden': params['input'][size:]} | {
         str(i): w for i, w in enumerate(params['nodes'])}
-    inputs = inputs if masks is None else inputs * masks.inputs
+    x, mask = recurrent.of_inputs(inputs, params['input'][:size], masks)
     return time_loop.run(
-        step, weights, state, inputs @ params['input'][:size],
-        fixed=(None if masks is None else masks.hidden, cell), length=length)
+        step, weights, state, x, fixed=(mask, cell), length=length)
 
   return recurrent.Cell(_no_init, recurrent.zeros, run)
 
@@ -128,10 +127,10 @@ def tree(cell: Tree, *, sin: bool = False) -> recurrent.Cell:
     return (value[:, 0], new_c), value[:, 0]
 
   def run(params, inputs, state, masks=None, length=None):
-    inputs = inputs if masks is None else inputs * masks.inputs
+    x, mask = recurrent.of_inputs(inputs, params['input'], masks)
     return time_loop.run(
-        step, {'hidden': params['hidden']}, state, inputs @ params['input'],
-        fixed=(None if masks is None else masks.hidden, cell), length=length)
+        step, {'hidden': params['hidden']}, state, x, fixed=(mask, cell),
+        length=length)
 
   return recurrent.Cell(_no_init, recurrent.two_zeros, run, ('hidden',))
 

@@ -55,11 +55,10 @@ def lstm(genotype: tuple[()] = (), *, init_range: float | None = .04,
     return (h, c), h
 
   def run(params, inputs, state, masks=None, length=None):
-    inputs = inputs if masks is None else inputs * masks.inputs
-    x = inputs @ params['input'] + sum(params[name] for name in biases)
+    x, mask = recurrent.of_inputs(inputs, params['input'], masks)
     return time_loop.run(
-        step, {'hidden': params['hidden']}, state, x,
-        fixed=None if masks is None else masks.hidden, length=length)
+        step, {'hidden': params['hidden']}, state,
+        x + sum(params[name] for name in biases), fixed=mask, length=length)
 
   return recurrent.Cell(init, recurrent.two_zeros, run, ('hidden',))
 
@@ -132,11 +131,10 @@ def rhn(genotype: tuple[int] = (10,), *, init_range: float = .04,
     return s, s
 
   def run(params, inputs, state, masks=None, length=None):
-    inputs = inputs if masks is None else inputs * masks.inputs
+    x, mask = recurrent.of_inputs(inputs, params['input'], masks)
     weights = {str(i): layer for i, layer in enumerate(params['layers'])}
     return time_loop.run(
-        step, weights, state, inputs @ params['input'],
-        values=params['biases'],
-        fixed=None if masks is None else masks.hidden, length=length)
+        step, weights, state, x, values=params['biases'], fixed=mask,
+        length=length)
 
   return recurrent.Cell(init, recurrent.zeros, run)

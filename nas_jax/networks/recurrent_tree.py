@@ -68,9 +68,9 @@ def tree(genotype: space.Tree | tuple[Any, ...], *, init_range: float = .04
     return (found[-1], plain[new_c]), found[-1]
 
   def run(params, inputs, state, masks=None, length=None):
-    inputs = inputs if masks is None else inputs * masks.inputs
+    x, mask = recurrent.of_inputs(inputs, params['input'], masks)
     return time_loop.run(
-        step, {'hidden': params['hidden']}, state, inputs @ params['input'],
-        fixed=None if masks is None else masks.hidden, length=length)
+        step, {'hidden': params['hidden']}, state, x, fixed=mask,
+        length=length)
 
   return recurrent.Cell(init, recurrent.two_zeros, run, ('hidden',))

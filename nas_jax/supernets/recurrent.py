@@ -99,11 +99,10 @@ def cell(num_nodes: int = 8, *, train: bool = True, init_range: float = .04
     size = inputs.shape[-1]
     weights = {'hidden': params['input'][size:]} | {
         str(i): w for i, w in zip(names, params['nodes'])}
-    inputs = inputs if masks is None else inputs * masks.inputs
+    x, mask = recurrent.of_inputs(inputs, params['input'][:size], masks)
     return time_loop.run(
-        step, weights, state, inputs @ params['input'][:size],
-        values=jax.nn.softmax(params[ALPHAS]),
-        fixed=None if masks is None else masks.hidden, length=length)
+        step, weights, state, x, values=jax.nn.softmax(params[ALPHAS]),
+        fixed=mask, length=length)
 
   return recurrent.Cell(plain.init, start, run)
 
