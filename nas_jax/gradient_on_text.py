@@ -12,11 +12,9 @@ from nas_jax import supernet_on_text
 from nas_jax.networks import language
 from nas_jax.spaces import recurrent
 from nas_jax.supernets import recurrent_search
-from nas_jax.training import language_recipes
 
 # Worse is no perplexity of a language model, but that of one that diverged.
 WORST = 1e6
-_OF_A_RECIPE = ('epochs', 'batch_size', 'bptt', 'learning_rate')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Settings(language_problem.Settings):
                     'search_epochs', 'search_batch_size')
     checks.at_least(self, supernet_on_text.LEAST_BPTT, 'search_bptt')
     checks.at_least(self, 0, 'alpha_learning_rate')
-    search_recipe_of(self)
+    language_problem.recipe_of(self, 'search_')
 
 
 class Problem(NamedTuple):
@@ -75,17 +73,6 @@ def make(settings: Settings) -> Problem:
   units = settings.search_hidden
   return Problem(made, supernet_on_text.build(supernet_on_text.Plan(
       language.Sizes(len(made.corpus.vocabulary), units, units),
-      settings.num_nodes, search_recipe_of(settings),
+      settings.num_nodes, language_problem.recipe_of(settings, 'search_'),
       dataclasses.replace(recurrent_search.SETTINGS, **changes),
       settings.clamp_coefficient, made.corpus)))
-
-
-def search_recipe_of(settings: Settings) -> language_recipes.LanguageRecipe:
-  """How the weights of the search network are trained.
-
-  Raises:
-    ValueError: no recipe of this name, or a setting out of range.
-  """
-  changes = {name: getattr(settings, f'search_{name}') for name in _OF_A_RECIPE}
-  return language_recipes.load(settings.search_recipe, **{
-      name: value for name, value in changes.items() if value is not None})

@@ -162,7 +162,7 @@ def recipe_of(settings: Settings, prefix: str = ''
 
   Args:
     settings: of the run.
-    prefix: '' for children, 'final_' for the result.
+    prefix: '' for children, 'final_' for the result, or 'search_'.
 
   Raises:
     ValueError: no recipe of this name, or a setting out of range.

@@ -7,6 +7,7 @@ import pytest
 
 from experiments import darts_rnn
 from nas_jax import gradient_on_text
+from nas_jax import language_problem
 from nas_jax import gradient_text_workflow
 from nas_jax import language_training
 from nas_jax import language_workflow
@@ -105,7 +106,7 @@ def test_memory_that_runs_out_is_explained(tmp_path, monkeypatch):
 
 def test_the_paper_scale_is_the_published_one():
   settings = darts_rnn.Settings(scale='paper', **darts_rnn.PAPER)
-  recipe = gradient_on_text.search_recipe_of(settings)
+  recipe = language_problem.recipe_of(settings, 'search_')
   assert (settings.dataset, settings.order, settings.num_searches) == (
       'ptb', 'second', 4)
   assert (settings.search_hidden, settings.hidden, settings.epochs,

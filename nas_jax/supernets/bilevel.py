@@ -341,9 +341,7 @@ def move(settings: Settings, alphas: Alphas, grads: Alphas,
          ) -> tuple[Alphas, optax.ScaleByAdamState]:
   """One step of Adam with coupled weight decay; its state is of `adam_of`."""
   if settings.clip_norm is not None:
-    scale = jnp.minimum(
-        1., settings.clip_norm / (jnp.sqrt(optimizers.squares(grads)) + 1e-6))
-    grads = jax.tree.map(lambda g: g * scale, grads)
+    grads, _ = optimizers.clipped(settings.clip_norm, grads)
   grads = jax.tree.map(
       lambda g, a: g + settings.weight_decay * a, grads, alphas)
   moved, adam = adam_of(settings).update(grads, adam)

@@ -29,7 +29,6 @@ Array = jax.Array
 ORDERS = ('first', 'second')
 SETTINGS = bilevel.Settings(learning_rate=3e-3, beta1=.9)
 _STEP_OF_DIFFERENCE = .01  # times 1 / norm of the direction
-_TINY = 1e-6  # added to norms, as PyTorch does
 
 
 class Batch(NamedTuple):
@@ -227,9 +226,7 @@ def _clipped(clip_norm, grads):
   """Gradients of at most this norm, and clip_norm / norm; None is no limit."""
   if clip_norm is None:
     return grads, jnp.ones(())
-  ratio = clip_norm / (jnp.sqrt(optimizers.squares(grads)) + _TINY)
-  scale = jnp.minimum(ratio, 1)
-  return jax.tree.map(lambda g: g * scale, grads), ratio
+  return optimizers.clipped(clip_norm, grads)
 
 
 def _around(clip_norm, params, direction):

@@ -153,7 +153,7 @@ def make(
     grads, (own, hidden) = jax.grad(loss, has_aux=True)(
         chosen, key, hidden, genome, inputs, targets, length)
     if recipe.clip_norm:
-      grads = _clipped(grads, recipe.clip_norm)
+      grads, _ = optimizers.clipped(recipe.clip_norm, grads)
     if decay == 'all':
       keep = 1 - rate * recipe.weight_decay
       params = jax.tree.map(lambda p: keep * p, params)
@@ -181,9 +181,3 @@ def _with_nodes(params, change):
   return params | {'layers': [
       layer | {'nodes': [change(i, w) for i, w in enumerate(layer['nodes'])]}
       for layer in params['layers']]}
-
-
-def _clipped(grads, limit):
-  scale = jnp.minimum(
-      1, limit / (jnp.sqrt(optimizers.squares(grads)) + 1e-6))
-  return jax.tree.map(lambda g: scale * g, grads)

@@ -91,8 +91,7 @@ def update(
     Parameters and state.
   """
   if recipe.clip_norm is not None:
-    scale = jnp.minimum(1., recipe.clip_norm / (norm + 1e-6))
-    grads = jax.tree.map(lambda g: g * scale, grads)
+    grads, _ = clipped(recipe.clip_norm, grads, norm)
   if not recipe.decay_in_loss:
     grads = _add_decay(recipe, params, grads)
   mean_square = state.mean_square
@@ -118,6 +117,24 @@ def update(
     average = jax.tree.map(
         lambda a, p: a + (1 - pace.decay) * (p - a), average, params)
   return params, State(momentum, mean_square, average)
+
+
+def clipped(limit: float, grads: Tree, norm: Array | None = None
+            ) -> tuple[Tree, Array]:
+  """Gradients of at most this global norm, as PyTorch clips them.
+
+  Args:
+    limit: of the norm.
+    grads: any tree.
+    norm: theirs, or of a larger tree that they are part of.
+
+  Returns:
+    The gradients, and limit / (norm + 1e-6), float32[].
+  """
+  norm = jnp.sqrt(squares(grads)) if norm is None else norm
+  ratio = limit / (norm + 1e-6)
+  scale = jnp.minimum(1., ratio)
+  return jax.tree.map(lambda g: g * scale, grads), ratio
 
 
 def squares(grads: Tree) -> Array:
