@@ -62,7 +62,7 @@ def test_a_child_of_the_published_search_has_its_own_number_of_weights():
   assert sum(x.size for x in jax.tree.leaves(chosen)) == 2_880_000
 
 
-@pytest.mark.parametrize('genome, num_layers', zip(_GENOMES, (1, 2)))
+@pytest.mark.parametrize('genome, num_layers', [*zip(_GENOMES, (1, 2))])
 def test_a_chain_is_the_network_of_its_genotype(genome, num_layers):
   sizes = dataclasses.replace(_SIZES, num_layers=num_layers)
   weights = recurrent_shared.make(4, sizes, _RECIPE)
