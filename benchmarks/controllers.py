@@ -51,12 +51,8 @@ def main() -> None:
   parser.add_argument('--demo_seeds', type=int, default=20)
   parser.add_argument('--chunk', type=int, default=16)
   parser.add_argument('--updates', type=int, default=20, help='per call')
-  parser.add_argument('--rounds', type=int, default=4)
-  parser.add_argument('--repeats', type=int, default=2)
   parser.add_argument('--cases', default='autodl,nas_rl,nasnet')
-  parser.add_argument('--torch', default='torch==2.13.0',
-                      help='requirement of pip; empty to leave PyTorch out')
-  parser.add_argument('--output', help='JSON file of the results')
+  torch_process.add_arguments(parser)
   parser.add_argument('--devices', type=int, default=1,
                       help='virtual devices that share the seeds')
   args = parser.parse_args()
@@ -81,7 +77,7 @@ def main() -> None:
       add(label, *_ours(case, count, chunk, args.updates, args.devices))
     for threads in {1, os.cpu_count()} if args.torch else ():
       process = torch_process.Process(
-          torch_process.python(args.torch), {
+          torch_process.interpreter(args), {
               'controller': name, 'batch_size': case.batch_size,
               'arguments': case.arguments, 'threads': threads},
           'torch_controllers.py')

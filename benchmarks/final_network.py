@@ -37,11 +37,7 @@ def main() -> None:
   parser.add_argument('--lowerings', default='auto',
                       help='of separable convolutions, separated by commas')
   parser.add_argument('--dtypes', default='float32')
-  parser.add_argument('--rounds', type=int, default=6)
-  parser.add_argument('--repeats', type=int, default=4)
-  parser.add_argument('--torch', default='torch==2.13.0',
-                      help='requirement of pip; empty to leave PyTorch out')
-  parser.add_argument('--output', help='JSON file of the results')
+  torch_process.add_arguments(parser, rounds=6, repeats=4)
   args = parser.parse_args()
 
   load = os.getloadavg()
@@ -83,7 +79,7 @@ def main() -> None:
 def _torch(args, layout, dtype) -> torch_process.Process:
   genotype = genotypes.to_json(presets.load(args.architecture).genotype)
   device = 'cpu' if jax.default_backend() == 'cpu' else 'cuda'
-  return torch_process.Process(torch_process.python(args.torch), {
+  return torch_process.Process(torch_process.interpreter(args), {
       'genotype': genotype, 'features': args.features,
       'num_cells': args.num_cells, 'batch_size': args.batch_size,
       'layout': layout, 'dtype': dtype, 'device': device})

@@ -41,16 +41,10 @@ def main() -> None:
   parser.add_argument('--search_batch_size', type=int, default=64,
                       help='256 as published')
   parser.add_argument('--bptt', type=int, default=35)
-  parser.add_argument('--rounds', type=int, default=4)
-  parser.add_argument('--repeats', type=int, default=2)
-  parser.add_argument('--torch', default='torch==2.13.0',
-                      help='requirement of pip; empty to leave PyTorch out')
-  parser.add_argument('--output', help='JSON file of the results')
+  torch_process.add_arguments(parser)
   args = parser.parse_args()
 
-  # Processes share the memory of an accelerator.
-  os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'
-  os.environ.pop('JAX_COMPILATION_CACHE_DIR', None)
+  torch_process.prepare_processes()
   load = os.getloadavg()
   rows = []
   for name, request in _requests(args).items():
@@ -85,9 +79,8 @@ def _requests(args) -> dict[str, dict]:
 def _measure(args, name, request) -> list[dict]:
   """Both contenders with one model."""
   scripts = {'nas_jax': (pathlib.Path(sys.executable), 'jax_language.py')}
-  if args.torch:
-    scripts['PyTorch'] = (
-        torch_process.python(args.torch), 'torch_language.py')
+  if python := torch_process.interpreter(args):
+    scripts['PyTorch'] = python, 'torch_language.py'
   processes = {}
   for contender, (interpreter, script) in scripts.items():
     print(f'{contender}: {name}', file=sys.stderr, flush=True)

@@ -35,11 +35,7 @@ def main() -> None:
                       help='height x features, separated by commas')
   parser.add_argument('--strides', default='1,2')
   parser.add_argument('--batch_size', type=int, default=64)
-  parser.add_argument('--rounds', type=int, default=3)
-  parser.add_argument('--repeats', type=int, default=3)
-  parser.add_argument('--torch', default='torch==2.13.0',
-                      help='requirement of pip')
-  parser.add_argument('--output', help='JSON file of the results')
+  torch_process.add_arguments(parser, rounds=3, repeats=3)
   args = parser.parse_args()
 
   load = os.getloadavg()
@@ -50,7 +46,7 @@ def main() -> None:
   print(f'{"operation":14} {"size":>6} stride'
         + ''.join(f'{name:>22}' for name in columns))
   processes = [
-      torch_process.Process(torch_process.python(args.torch), request)
+      torch_process.Process(torch_process.interpreter(args), request)
       for request in (_request(args, layout, 'skip_connect', 8, 8, 1)
                       for layout in torch_process.LAYOUTS)]
   rows = []

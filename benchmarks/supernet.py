@@ -14,6 +14,7 @@ building the network and the first step, and reads no cache.
 """
 
 import argparse
+from concurrent import futures
 import os
 import pathlib
 import sys
@@ -41,16 +42,13 @@ def main() -> None:
   parser.add_argument('--layouts', default=','.join(torch_process.LAYOUTS))
   parser.add_argument('--lean', action='store_true',
                       help='PyTorch without gradients that nobody uses, too')
-  parser.add_argument('--rounds', type=int, default=4)
-  parser.add_argument('--repeats', type=int, default=2)
-  parser.add_argument('--torch', default='torch==2.13.0',
-                      help='requirement of pip; empty to leave PyTorch out')
-  parser.add_argument('--output', help='JSON file of the results')
+  parser.add_argument('--builders', type=int, default=1,
+                      help='contenders that are built at a time; more than one '
+                      'distorts the seconds of building')
+  torch_process.add_arguments(parser)
   args = parser.parse_args()
 
-  # Processes share the memory of an accelerator.
-  os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'
-  os.environ.pop('JAX_COMPILATION_CACHE_DIR', None)
+  torch_process.prepare_processes()
   load = os.getloadavg()
   rows = []
   for batch_size in map(int, args.batch_sizes.split(',')):
@@ -77,7 +75,9 @@ def _measure(args, batch_size) -> list[dict]:
           name = f'nas_jax {execution}{" remat" * int(remat)} {order} {dtype}'
           requests[name] = common | {
               'execution': execution, 'remat': bool(int(remat))}
-  processes = {name: _process(args, name, r) for name, r in requests.items()}
+  with futures.ThreadPoolExecutor(args.builders) as pool:
+    processes = dict(zip(requests, pool.map(
+        lambda item: _process(args, *item), requests.items())))
   details = {name: p.description for name, p in processes.items()}
   params = {d['params'] for d in details.values()}
   if len(params) > 1:
@@ -139,7 +139,7 @@ def _process(args, name, request) -> torch_process.Process:
   print(f'{name}, batch {request["batch_size"]}', file=sys.stderr, flush=True)
   if 'layout' in request:
     return torch_process.Process(
-        torch_process.python(args.torch), request, 'torch_supernet.py')
+        torch_process.interpreter(args), request, 'torch_supernet.py')
   return torch_process.Process(
       pathlib.Path(sys.executable), request, 'jax_supernet.py')
 

@@ -1,6 +1,8 @@
 """PyTorch in an environment and a process of its own, to compare with."""
 
+import argparse
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -12,6 +14,32 @@ _ROOT = pathlib.Path(__file__).resolve().parent.parent
 _ENVIRONMENT = _ROOT / '.venv-torch'
 # After a call other runtimes' threads wait actively for more work for a while.
 _REST_SECONDS = .5
+
+
+def add_arguments(parser: argparse.ArgumentParser, *, rounds: int = 4,
+                  repeats: int = 2) -> None:
+  """What every benchmark beside PyTorch asks for, see `in_turn`."""
+  parser.add_argument('--rounds', type=int, default=rounds)
+  parser.add_argument('--repeats', type=int, default=repeats)
+  parser.add_argument('--torch', default='torch==2.13.0',
+                      help='requirement of pip; empty to leave PyTorch out')
+  parser.add_argument('--torch_python',
+                      help='an interpreter with PyTorch, instead of installing')
+  parser.add_argument('--output', help='JSON file of the results')
+
+
+def interpreter(args: argparse.Namespace) -> pathlib.Path | None:
+  """Of PyTorch, by the arguments; None to leave it out."""
+  if not args.torch:
+    return None
+  return pathlib.Path(args.torch_python) if args.torch_python else (
+      python(args.torch))
+
+
+def prepare_processes() -> None:
+  """Processes share an accelerator's memory, and compile all they run."""
+  os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'
+  os.environ.pop('JAX_COMPILATION_CACHE_DIR', None)
 
 
 def python(requirement: str) -> pathlib.Path:

@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 
 Array = jax.Array
-_ROWS = 256  # whose logits are made at a time, so that they stay in the cache
+# Rows whose logits are made at a time: so that they stay in the cache of a CPU,
+# or in the memory of an accelerator.
+_ROWS, _ROWS_OF_ACCELERATOR = 256, 4096
 
 
 def logits(outputs: Array, kernel: Array, bias: Array | None) -> Array:
@@ -97,9 +99,10 @@ _weighted.defvjp(_forward, _backward)
 
 
 def _parts(*arrays):
-  """Rows in parts of at most _ROWS, the last one filled with zeros."""
+  """Rows in parts of limited size, the last one filled with zeros."""
   size = len(arrays[0])
-  count = -(-size // _ROWS)
+  most = _ROWS if jax.default_backend() == 'cpu' else _ROWS_OF_ACCELERATOR
+  count = -(-size // most)
   rows = -(-size // count)
   fill = count * rows - size
   return tuple(
