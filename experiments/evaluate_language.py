@@ -1,6 +1,7 @@
 r"""Tests a trained language model on a text of its vocabulary.
 
-The model is that of a finished training or search on text.
+The model is that of a finished training or search on text. The text is read as
+in the training, with its limit of the vocabulary, but all of the part.
 
   python -m experiments.evaluate_language --model=runs/darts_ptb --data_dir=DIR
 """
@@ -37,7 +38,8 @@ def main(settings: Settings) -> float:
   config = trained.config
   corpus = text.load(
       settings.dataset or config['dataset'], settings.data_dir,
-      unit=config['unit'], seed=settings.seed)
+      unit=config['unit'], seed=settings.seed,
+      max_vocabulary=config.get('max_vocabulary'))
   found = language_training.evaluate(
       trained, corpus, settings.part, settings.batch_size)
   bits = f', {math.log2(found):.4f} bits per character' if (

@@ -46,10 +46,13 @@ class DataSettings:
   data_dir: str | None = None  # folder of the files of the corpus
   seed: int = 0  # of everything
   max_train: int | None = None  # use at most so many words of the training part
+  max_validation: int | None = None  # as max_train, of the validation part
+  max_vocabulary: int | None = None  # kept tokens; compare at equal limits only
 
   def __post_init__(self):
     checks.one_of('unit', self.unit, text.UNITS)
-    checks.at_least(self, 1, 'max_train')
+    checks.at_least(self, 1, 'max_train', 'max_validation')
+    checks.at_least(self, 2, 'max_vocabulary')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +103,9 @@ def load(settings: DataSettings) -> text.Corpus:
   """
   return text.load(
       settings.dataset, settings.data_dir, unit=settings.unit,
-      seed=settings.seed, max_train=settings.max_train)
+      seed=settings.seed, max_train=settings.max_train,
+      max_validation=settings.max_validation,
+      max_vocabulary=settings.max_vocabulary)
 
 
 def make(

@@ -81,7 +81,8 @@ def job_of(
       'family': preset.family,
       'genotype': genotypes.to_json(preset.genotype),
       'model': dataclasses.asdict(sizes), 'dataset': corpus.name,
-      'unit': corpus.unit, 'vocabulary': list(corpus.vocabulary),
+      'unit': corpus.unit, 'max_vocabulary': corpus.max_vocabulary,
+      'vocabulary': list(corpus.vocabulary),
       'recipe': {'name': recipe_name, **dataclasses.asdict(recipe)},
       'seed': seed}, seed)
 

@@ -44,6 +44,13 @@ def test_children_and_result_have_their_own_sizes_and_recipes(folder):
       3, 8, 6, 2, tied=False, init_range=language_sizes.init_range(6))
 
 
+def test_a_text_may_be_limited(folder):
+  made = _make(folder, max_train=100, max_validation=30, max_vocabulary=2)
+  assert made.corpus.vocabulary == ('a', '<unk>')
+  assert [len(part) for part in made.corpus[3:6]] == [100, 30, 60]
+  assert made.child(_CELL).sizes.vocabulary == 2
+
+
 def test_children_may_share_programs(folder):
   own, shared = (_make(folder, execution=e) for e in ('own', 'shared'))
   other = ((('relu', 0), ('relu', 0)), (1, 2))
@@ -59,6 +66,10 @@ def test_children_may_share_programs(folder):
     (dict(final_bptt=0), 'final_bptt is 0, expected at least 1'),
     (dict(recipe='slow'), "recipe is 'slow', expected one of "),
     (dict(max_train=0), 'max_train is 0, expected at least 1'),
+    (dict(max_validation=0), 'max_validation is 0, expected at least 1'),
+    (dict(max_vocabulary=1), 'max_vocabulary is 1, expected at least 2'),
+    (dict(max_validation=5),
+     'a text of 5 tokens is too short for batch_size 10'),
     (dict(num_children=5, children_per_round=2),
      'num_children 5 is not a multiple of children_per_round 2'),
     (dict(batch_size=50), 'a text of 180 tokens gives each of the 50 rows of a '

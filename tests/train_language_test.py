@@ -82,11 +82,18 @@ def test_a_cell_is_carried_to_characters_of_another_text(
   folder, _ = two_seeds
   (tmp_path / 'letters.txt').write_text('abcab cab ab\n' * 90)
   summary = train_language.main(tmp_path / 'run', _settings(
-      folder, dataset=f'text:{tmp_path / "letters.txt"}', unit='character'))
+      folder, dataset=f'text:{tmp_path / "letters.txt"}', unit='character',
+      max_vocabulary=4))
   assert records.read_json(tmp_path / 'run' / 'genotype.json') == {
       'family': 'rnn_chain', 'genotype': [[['tanh', 0]], [1]]}
   assert 1 < summary['result']['test_bits_per_character'] < 3
   assert 'bits per character' in capsys.readouterr().out
+  # Its text is read with the same limit again.
+  network = records.read_json(tmp_path / 'run' / 'network.json')
+  assert network['vocabulary'] == [' ', 'a', 'b', '<unk>']
+  assert evaluate_language.main(evaluate_language.Settings(
+      model=str(tmp_path / 'run'), batch_size=2)) == pytest.approx(
+          summary['result']['test_perplexity'], rel=1e-6)
 
 
 def _of(architecture, **changes):

@@ -34,6 +34,7 @@ class Corpus(NamedTuple):
   # What the source itself loses on validation and test part as they were
   # drawn, nats per token: their share of luck included.
   source_losses: tuple[float, float] | None = None
+  max_vocabulary: int | None = None  # of `load`
 
 
 def load(
@@ -43,6 +44,8 @@ def load(
     unit: str = 'word',
     seed: int = 0,
     max_train: int | None = None,
+    max_validation: int | None = None,
+    max_vocabulary: int | None = None,
 ) -> Corpus:
   """Loads a text into memory.
 
@@ -63,10 +66,19 @@ def load(
     seed: of the sentences of the grammar; files do not depend on it.
     max_train: keep only the first so many tokens of the training part. The
       vocabulary remains, so results on other parts compare.
+    max_validation: keep only the first so many tokens of the validation part.
+      The test part is never shortened.
+    max_vocabulary: keep only the so many most frequent tokens of the whole
+      training part, <unk> among them, in their order; of equally frequent ones
+      those numbered first. What else there is becomes <unk> in all parts, so
+      perplexities compare only with those of the same limit: fewer words are
+      easier to predict.
 
   Raises:
     ValueError: unknown name or unit, missing, damaged or undecodable files
-      (with file, line and byte), or an empty part.
+      (with file, line and byte), an empty part, a limit out of range, or one
+      of the grammar's vocabulary or validation part: what its source loses is
+      known of the whole.
 
   Note:
     Characters of ptb and wikitext2 are taken from the files of words without
@@ -81,33 +93,30 @@ def load(
   checks.one_of('unit', unit, UNITS)
   if seed < 0:
     raise ValueError(f'seed {seed} must not be negative')
-  if max_train is not None and max_train < 1:
-    raise ValueError(f'max_train {max_train} must be at least 1')
+  limits = {'max_train': max_train, 'max_validation': max_validation,
+            'max_vocabulary': max_vocabulary}
+  for limit, value in limits.items():
+    least = 2 if limit == 'max_vocabulary' else 1
+    if value is not None and value < least:
+      raise ValueError(f'{limit} {value} must be at least {least}')
   kind, _, argument = name.partition(':')
   if not argument and kind == 'grammar':
+    for limit in ('max_validation', 'max_vocabulary'):
+      if limits[limit] is not None:
+        raise ValueError(
+            f'{limit} {limits[limit]} does not go with the grammar: its least '
+            'perplexity is known of the whole; leave it unset, or take '
+            'another text')
     return _shortened(_from_grammar(unit, seed), max_train)
   texts = _read(name, kind, argument, data_dir, strip=unit == 'character')
   if len(texts) == 1:
     parts = _cut(name, _split(texts[0], unit))
   else:
     parts = [_split(part, unit) for part in texts]
-  return _shortened(_encode(name, unit, parts), max_train)
-
-
-def check_vocabulary(corpus: Corpus, expected: Sequence[str]) -> None:
-  """Raises ValueError where a corpus numbers its tokens in another way."""
-  found, expected = corpus.vocabulary, tuple(expected)
-  if found == expected:
-    return
-  if len(found) != len(expected):
-    what = f'{len(found)} tokens instead of {len(expected)}'
-  else:
-    place = next(i for i, (a, b) in enumerate(zip(found, expected)) if a != b)
-    what = f'token {place} is {found[place]!r} instead of {expected[place]!r}'
-  raise ValueError(
-      f'the vocabulary of {corpus.name!r} ({corpus.unit} level) is not the '
-      f'one that the network was trained with: {what}; use the corpus, the '
-      'unit and the files of its training')
+  corpus = _encode(name, unit, parts)
+  if max_vocabulary is not None:
+    corpus = _limited(corpus, max_vocabulary)
+  return _shortened(corpus, max_train, max_validation)
 
 
 def _from_grammar(unit: str, seed: int) -> Corpus:
@@ -206,5 +215,28 @@ def _number_characters(
   return vocabulary, arrays
 
 
-def _shortened(corpus: Corpus, max_train: int | None) -> Corpus:
-  return corpus._replace(train=corpus.train[:max_train])
+def _limited(corpus: Corpus, size: int) -> Corpus:
+  """The corpus with the `size` most frequent tokens, <unk> among them."""
+  corpus = corpus._replace(max_vocabulary=size)
+  vocabulary = corpus.vocabulary
+  if len(vocabulary) <= size:
+    return corpus
+  if UNKNOWN not in vocabulary:
+    vocabulary += (UNKNOWN,)
+  other = vocabulary.index(UNKNOWN)
+  counts = np.bincount(corpus.train, minlength=len(vocabulary))
+  counts[other] = len(corpus.train) + 1  # It stays, however rare.
+  kept = np.sort(np.argsort(-counts, kind='stable')[:size])
+  numbers = np.full(len(vocabulary), np.searchsorted(kept, other), np.int32)
+  numbers[kept] = np.arange(size)
+  return corpus._replace(
+      vocabulary=tuple(vocabulary[i] for i in kept),
+      train=numbers[corpus.train], validation=numbers[corpus.validation],
+      test=numbers[corpus.test])
+
+
+def _shortened(corpus: Corpus, max_train: int | None,
+               max_validation: int | None = None) -> Corpus:
+  return corpus._replace(
+      train=corpus.train[:max_train],
+      validation=corpus.validation[:max_validation])

@@ -67,6 +67,61 @@ def test_fewer_training_tokens_leave_the_vocabulary(tmp_path):
   assert corpus.validation.tolist() == [1, 4, 2]
 
 
+def test_a_shorter_validation_part_leaves_the_test_part(tmp_path):
+  _write(tmp_path)
+  corpus = text.load(f'text:{tmp_path}', max_validation=2)
+  assert corpus.validation.tolist() == [1, 4]
+  assert corpus.test.tolist() == [3, 0, 2]
+  assert len(corpus.train) == 8
+
+
+def test_the_most_frequent_words_are_kept_in_their_order(tmp_path):
+  _write(tmp_path)
+  # <eos> is there three times, a and b twice, c once, and d in validation.
+  corpus = text.load(f'text:{tmp_path}', max_vocabulary=3)
+  assert corpus.vocabulary == ('b', '<eos>', '<unk>')
+  assert corpus.train.tolist() == [0, 2, 1, 1, 2, 0, 2, 1]
+  assert corpus.validation.tolist() == [2, 2, 1]
+  assert corpus.test.tolist() == [2, 0, 1]
+  assert corpus.train.dtype == corpus.validation.dtype == np.int32
+  assert corpus.max_vocabulary == 3
+
+
+def test_words_are_counted_in_the_whole_training_part(tmp_path):
+  _write(tmp_path)
+  corpus = text.load(f'text:{tmp_path}', max_vocabulary=4, max_train=2)
+  assert corpus.vocabulary == ('b', 'a', '<eos>', '<unk>')
+  assert corpus.train.tolist() == [0, 1]
+  assert corpus.test.tolist() == [3, 0, 2]
+
+
+@pytest.mark.parametrize('size', [5, 100])
+def test_a_vocabulary_within_its_limit_remains(tmp_path, size):
+  _write(tmp_path)
+  corpus = text.load(f'text:{tmp_path}', max_vocabulary=size)
+  assert corpus.vocabulary == ('b', 'a', '<eos>', 'c', '<unk>')
+  assert corpus.train.tolist() == [0, 1, 2, 2, 1, 0, 3, 2]
+
+
+def test_an_unknown_word_of_the_text_is_kept_however_rare(tmp_path):
+  (tmp_path / 'train.txt').write_text('a <unk> b b\nb c c\n')
+  for name in ('valid', 'test'):
+    (tmp_path / f'{name}.txt').write_text('a c\n')
+  corpus = text.load(f'text:{tmp_path}', max_vocabulary=3)
+  assert corpus.vocabulary == ('<unk>', 'b', '<eos>')
+  assert corpus.train.tolist() == [0, 0, 1, 1, 2, 1, 0, 0, 2]
+  assert corpus.validation.tolist() == [0, 0, 2]
+
+
+def test_the_most_frequent_characters_are_kept(tmp_path):
+  _write(tmp_path)
+  # The space six times; of line feed, a and b, the first two.
+  corpus = text.load(f'text:{tmp_path}', unit='character', max_vocabulary=4)
+  assert corpus.vocabulary == ('\n', ' ', 'a', '<unk>')
+  assert corpus.train.tolist() == [3, 1, 2, 0, 0, 1, 2, 1, 1, 3, 1, 3, 1, 0]
+  assert corpus.validation.tolist() == [2, 1, 3, 0]
+
+
 @pytest.mark.parametrize('name, place, files', [
     ('ptb', '', ('ptb.train.txt', 'ptb.valid.txt', 'ptb.test.txt')),
     ('ptb', 'simple-examples/data',
@@ -176,16 +231,13 @@ def test_empty_damaged_and_short_files_are_named(tmp_path):
     (('ptb', 'no/such'), {}, '--data_dir=no/such is not a folder'),
     (('grammar',), {'unit': 'byte'}, "unit is 'byte', expected one of word"),
     (('grammar',), {'seed': -1}, 'seed -1 must not be negative'),
-    (('grammar',), {'max_train': 0}, 'max_train 0 must be at least 1')])
+    (('grammar',), {'max_train': 0}, 'max_train 0 must be at least 1'),
+    (('ptb',), {'max_validation': 0}, 'max_validation 0 must be at least 1'),
+    (('ptb',), {'max_vocabulary': 1}, 'max_vocabulary 1 must be at least 2'),
+    (('grammar',), {'max_vocabulary': 20},
+     'max_vocabulary 20 does not go with the grammar: its least perplexity'),
+    (('grammar',), {'max_validation': 20},
+     'max_validation 20 does not go with the grammar')])
 def test_wrong_settings_are_told(arguments, settings, message):
   assert message in message_of(text.load, *arguments, **settings)
 
-
-def test_another_vocabulary_is_refused(tmp_path):
-  _write(tmp_path)
-  corpus = text.load(f'text:{tmp_path}')
-  text.check_vocabulary(corpus, ['b', 'a', '<eos>', 'c', '<unk>'])
-  assert '5 tokens instead of 4' in message_of(
-      text.check_vocabulary, corpus, ('b', 'a', '<eos>', 'c'))
-  assert "token 1 is 'a' instead of 'z'" in message_of(
-      text.check_vocabulary, corpus, ('b', 'z', '<eos>', 'c', '<unk>'))
