@@ -5,7 +5,6 @@ import os
 import pathlib
 from typing import Any
 
-from nas_jax import base
 from nas_jax import gradient_on_text
 from nas_jax import gradient_workflow
 from nas_jax import language_training
@@ -13,7 +12,6 @@ from nas_jax import language_workflow
 from nas_jax import records
 from nas_jax import supernet_on_text
 from nas_jax import workflow
-from nas_jax.evaluators import language
 from nas_jax.spaces import genotypes
 
 
@@ -55,18 +53,13 @@ def search_by_gradient(
            for i in range(settings.num_searches)]
   cells = [genotypes.from_json(f['genotype']) for f in found]
   problem = made.language
-
-  def evaluator(space: base.Space) -> base.Evaluator:
-    return language.language(
-        problem.child, space.genotype, problem.corpus, problem.child_recipe,
-        seed=settings.seed, reward=problem.reward, floor=problem.floor,
-        cache=folder / 'children.jsonl')
-
   runs = gradient_workflow.short_trainings(
       folder, settings, dataclasses.replace(
           settings, num_children=len(cells), children_per_round=len(cells)),
-      problem.space, cells, evaluator, experiment=experiment,
-      baseline=baseline)
+      problem.space, cells,
+      lambda space: language_workflow.trained_alone(
+          folder, settings, problem, space),
+      experiment=experiment, baseline=baseline)
   seconds = sum(f['seconds'] for f in found)
   return language_workflow.conclude(
       folder, settings, problem, runs, experiment=experiment,

@@ -15,7 +15,6 @@ from nas_jax import records
 from nas_jax import supernet_remedies
 from nas_jax import supernet_search
 from nas_jax import workflow
-from nas_jax.evaluators import scratch
 from nas_jax.spaces import genotypes
 from nas_jax.strategies import random_search
 
@@ -62,7 +61,7 @@ def search_by_gradient(
       num_devices=min(settings.num_devices, len(cells)))
   runs = short_trainings(
       folder, settings, own, problem.space, cells,
-      lambda space: _evaluator(folder, space, made, settings),
+      lambda space: workflow.trained_alone(folder, settings, problem, space),
       experiment=experiment, baseline=baseline)
   seconds = sum(f['seconds'] for f in found)
   return workflow.conclude(
@@ -75,7 +74,7 @@ def short_trainings(
     folder: pathlib.Path, settings: Any, own: Any, space: base.Space,
     cells: Sequence[base.Genotype],
     evaluator: Callable[[base.Space], base.Evaluator], *, experiment: str,
-    baseline: bool) -> dict[str, tuple[pathlib.Path, str, list[dict]]]:
+    baseline: bool) -> workflow.Runs:
   """Trains found cells, and random ones, for a short time.
 
   Args:
@@ -121,16 +120,6 @@ def _search(folder, plan, label) -> dict[str, Any]:
         'weight_decay': plan.recipe.weight_decay}
 
   return records.once(folder / 'found.json', run)
-
-
-def _evaluator(folder, space, made, settings) -> base.Evaluator:
-  """Short trainings; both kinds of cells share those they have in common."""
-  problem = made.images
-  return scratch.scratch(
-      problem.child, space.genotype, problem.data, problem.child_recipe,
-      seed=settings.seed, cache=folder / 'children.jsonl',
-      scoring=problem.scoring, execution=settings.execution,
-      num_devices=settings.num_devices)
 
 
 def _listed(count: int) -> base.Strategy:

@@ -7,8 +7,6 @@ import pathlib
 import shutil
 from typing import Any
 
-import jax
-
 from nas_jax import base
 from nas_jax import language_on_text
 from nas_jax import language_problem
@@ -23,9 +21,7 @@ from nas_jax.evaluators import language
 from nas_jax.networks import language_sizes
 from nas_jax.spaces import genotypes
 from nas_jax.spaces import presets
-from nas_jax.strategies import random_search
 
-Runs = Mapping[str, tuple[pathlib.Path, str, list[dict[str, Any]]]]
 # What a finished training leaves in its folder.
 _TRAINED = ('network.json', 'training.jsonl', 'checkpoints/training')
 
@@ -57,32 +53,32 @@ def search_language(
     ValueError: bad settings, corpus, or a workdir of another run.
   """
   folder = pathlib.Path(workdir)
-  strategy = make_strategy(problem.space)
-  if done := workflow.begin(folder, settings, experiment=experiment):
-    return done
-  if settings.scale == 'paper':
-    print(_estimate(problem, settings, baseline), flush=True)
-  evaluator = language.language(
-      problem.child, problem.space.genotype, problem.corpus,
-      problem.child_recipe, seed=settings.seed, reward=problem.reward,
-      floor=problem.floor, cache=folder / 'children.jsonl')
-  searches = {'result': (folder, strategy, experiment)}
-  if baseline:
-    searches['random_search'] = (
-        folder / 'random_search', random_search.random_search(
-            problem.space, batch_size=settings.children_per_round),
-        'random search')
-  runs = {name: (place, label, workflow.search_children(
-      place, searcher, evaluator, problem.space, settings, label))
-          for name, (place, searcher, label) in searches.items()}
-  return conclude(folder, settings, problem, runs, experiment=experiment)
+  return workflow.search_beside_random(
+      folder, settings, problem.space, make_strategy,
+      make_evaluator=lambda: trained_alone(
+          folder, settings, problem, problem.space),
+      time_child=lambda genotype: estimate.of_language_child(
+          problem.child(genotype), problem.child_recipe, problem.corpus),
+      finish=lambda runs: conclude(
+          folder, settings, problem, runs, experiment=experiment),
+      experiment=experiment, baseline=baseline)
+
+
+def trained_alone(
+    folder: pathlib.Path, settings: language_problem.Settings,
+    problem: language_problem.Problem, space: base.Space) -> base.Evaluator:
+  """Trains children of a space; searches of a run share what they trained."""
+  return language.language(
+      problem.child, space.genotype, problem.corpus, problem.child_recipe,
+      seed=settings.seed, reward=problem.reward, floor=problem.floor,
+      cache=folder / 'children.jsonl')
 
 
 def conclude(
     folder: pathlib.Path,
     settings: language_problem.Settings,
     problem: language_problem.Problem,
-    runs: Runs,
+    runs: workflow.Runs,
     *,
     experiment: str,
     cost: Mapping[str, float] | None = None,
@@ -97,8 +93,7 @@ def conclude(
     folder: of the run.
     settings: of the run.
     problem: what follows from the settings.
-    runs: by name, 'result' and perhaps 'random_search': a folder, a label,
-      and the records of all children, as `search.run` returns them.
+    runs: see `workflow.Runs`.
     experiment: its name, for the report.
     cost: seconds of what is no child, by name (`*_seconds`).
     more: further entries of the summary.
@@ -181,15 +176,6 @@ def yardsticks(corpus: text.Corpus) -> dict[str, dict[str, float]]:
 def least(corpus: text.Corpus) -> float | None:
   """The least expected perplexity, where it is known."""
   return None if corpus.entropy is None else math.exp(corpus.entropy)
-
-
-def _estimate(problem, settings, baseline):
-  """What the children will cost here, in a line."""
-  genotype = problem.space.genotype(
-      problem.space.sample(jax.random.key(settings.seed)))
-  found = estimate.of_language_child(
-      problem.child(genotype), problem.child_recipe, problem.corpus)
-  return estimate.line(found, settings.num_children, 1, baseline)
 
 
 def _finish(folder, history, settings, problem, label):

@@ -24,6 +24,10 @@ from nas_jax.evaluators import scratch
 from nas_jax.spaces import genotypes
 from nas_jax.strategies import random_search
 
+# By name, 'result' and perhaps 'random_search': a folder, a label, and the
+# records of all children, as `search.run` returns them.
+Runs = Mapping[str, tuple[pathlib.Path, str, list[dict[str, Any]]]]
+
 
 def search_cells(
     workdir: str | os.PathLike,
@@ -66,28 +70,79 @@ def search_images(
     ValueError: bad settings, data, or a workdir of another run.
   """
   folder = pathlib.Path(workdir)
+  return search_beside_random(
+      folder, settings, problem.space, make_strategy,
+      make_evaluator=lambda: trained_alone(
+          folder, settings, problem, problem.space),
+      time_child=lambda genotype: estimate.of_child(
+          problem.child(genotype), problem.child_recipe, problem.data,
+          execution=settings.execution),
+      finish=lambda runs: conclude(
+          folder, settings, problem, runs, experiment=experiment),
+      experiment=experiment, baseline=baseline,
+      num_devices=settings.num_devices)
+
+
+def search_beside_random(
+    folder: pathlib.Path,
+    settings: Any,
+    space: base.Space,
+    make_strategy: Callable[[base.Space], base.Strategy],
+    *,
+    make_evaluator: Callable[[], base.Evaluator],
+    time_child: Callable[[base.Genotype], estimate.Estimate],
+    finish: Callable[[Runs], dict[str, Any]],
+    experiment: str,
+    baseline: bool,
+    num_devices: int = 1,
+) -> dict[str, Any]:
+  """Searches, and at random with as many children; the same call resumes.
+
+  Args:
+    folder: of the run.
+    settings: of the run.
+    space: where to search.
+    make_strategy: space -> strategy.
+    make_evaluator: of both searches; called once the folder is claimed.
+    time_child: what a child costs here; only asked at scale 'paper'.
+    finish: what follows the searches; its result is that of this function.
+    experiment: its name.
+    baseline: whether there is a search at random.
+    num_devices: children trained at a time.
+
+  Raises:
+    ValueError: bad settings, or a workdir of another run.
+  """
   # What can be wrong is found out before anything is written.
-  strategy = make_strategy(problem.space)
+  strategy = make_strategy(space)
   if done := begin(folder, settings, experiment=experiment):
     return done
   if settings.scale == 'paper':
-    print(_estimate(problem, settings, baseline), flush=True)
-  evaluator = scratch.scratch(
-      problem.child, problem.space.genotype, problem.data,
-      problem.child_recipe, seed=settings.seed,
-      cache=folder / 'children.jsonl', scoring=problem.scoring,
-      execution=settings.execution, num_devices=settings.num_devices)
-  runs = {'result': (folder, strategy, experiment)}
+    genotype = space.genotype(space.sample(jax.random.key(settings.seed)))
+    print(estimate.line(
+        time_child(genotype), settings.num_children, num_devices, baseline),
+          flush=True)
+  evaluator = make_evaluator()
+  searches = {'result': (folder, strategy, experiment)}
   if baseline:
-    runs['random_search'] = (
+    searches['random_search'] = (
         folder / 'random_search', random_search.random_search(
-            problem.space, batch_size=settings.children_per_round),
-        'random search')
-  return conclude(folder, settings, problem, {
+            space, batch_size=settings.children_per_round), 'random search')
+  return finish({
       name: (place, label, search_children(
-          place, searcher, evaluator, problem.space, settings, label))
-      for name, (place, searcher, label) in runs.items()},
-                  experiment=experiment)
+          place, searcher, evaluator, space, settings, label))
+      for name, (place, searcher, label) in searches.items()})
+
+
+def trained_alone(
+    folder: pathlib.Path, settings: problems.Settings,
+    problem: problems.Problem, space: base.Space) -> base.Evaluator:
+  """Trains children of a space; searches of a run share what they trained."""
+  return scratch.scratch(
+      problem.child, space.genotype, problem.data, problem.child_recipe,
+      seed=settings.seed, cache=folder / 'children.jsonl',
+      scoring=problem.scoring, execution=settings.execution,
+      num_devices=settings.num_devices)
 
 
 def search_children(
@@ -145,7 +200,7 @@ def conclude(
     folder: pathlib.Path,
     settings: problems.Settings,
     problem: problems.Problem,
-    runs: Mapping[str, tuple[pathlib.Path, str, list[dict[str, Any]]]],
+    runs: Runs,
     *,
     experiment: str,
     trained: bool = True,
@@ -158,8 +213,7 @@ def conclude(
     folder: of the run.
     settings: of the run.
     problem: what follows from the settings.
-    runs: by name, 'result' and perhaps 'random_search': a folder, a label,
-      and the records of all children, as `search.run` returns them.
+    runs: see `Runs`.
     experiment: its name, for the report.
     trained: whether children were trained, so that their accuracy says
       what the result's will be; with shared weights it does not.
@@ -266,17 +320,6 @@ def finished(folder: pathlib.Path) -> dict[str, Any] | None:
   if not path.exists():
     return None
   return write_report(folder, records.read_json(path))
-
-
-def _estimate(problem, settings, baseline):
-  """What the children will cost here, in a line."""
-  genotype = problem.space.genotype(
-      problem.space.sample(jax.random.key(settings.seed)))
-  found = estimate.of_child(
-      problem.child(genotype), problem.child_recipe, problem.data,
-      execution=settings.execution)
-  return estimate.line(found, settings.num_children, settings.num_devices,
-                       baseline)
 
 
 def _finish(folder, history, problem, num_finalists, label, trained=True):

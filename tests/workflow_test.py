@@ -12,6 +12,8 @@ from nas_jax import finals
 from nas_jax import problem
 from nas_jax import workflow
 from nas_jax.data import images
+from nas_jax.evaluators import estimate
+from nas_jax.spaces import discrete
 
 _SMOKE = {k: v for k, v in amoeba.SMOKE.items()
           if k in cells_on_images.Settings.__dataclass_fields__}
@@ -24,6 +26,59 @@ def _settings(**options):
 @pytest.fixture(scope='module')
 def digits():
   return images.load('digits')
+
+
+@pytest.fixture
+def beside_random(tmp_path, monkeypatch):
+  """A run of two searches that find their names, with what it calls."""
+  calls = []
+  space = discrete.space(((0, 1),) * 4)
+
+  def named(name, result):
+    return lambda *given: (calls.append(name), result)[1]
+
+  def search_children(folder, strategy, evaluator, space, settings, label):
+    assert evaluator == 'theirs'
+    calls.append((folder, strategy if label == 'ones' else None))
+    return [f'children of {label}']
+
+  monkeypatch.setattr(workflow, 'search_children', search_children)
+  return calls, lambda scale, baseline=True: workflow.search_beside_random(
+      tmp_path, problem.Settings(
+          scale=scale, num_children=4, children_per_round=2), space,
+      named('strategy', 'own'), make_evaluator=named('evaluator', 'theirs'),
+      time_child=named('time', estimate.Estimate(1., 2., 3.)),
+      finish=lambda runs: runs, experiment='ones', baseline=baseline)
+
+
+def test_a_search_stands_beside_a_random_one(tmp_path, beside_random):
+  calls, run = beside_random
+  other = tmp_path / 'random_search'
+  assert run('smoke') == {
+      'result': (tmp_path, 'ones', ['children of ones']),
+      'random_search': (other, 'random search', ['children of random search'])}
+  assert calls == ['strategy', 'evaluator', (tmp_path, 'own'), (other, None)]
+
+
+def test_or_alone(tmp_path, beside_random):
+  calls, run = beside_random
+  assert list(run('smoke', baseline=False)) == ['result']
+  assert calls == ['strategy', 'evaluator', (tmp_path, 'own')]
+
+
+def test_the_cost_is_measured_at_the_published_scale(beside_random, capsys):
+  calls, run = beside_random
+  run('paper')
+  assert calls[:3] == ['strategy', 'time', 'evaluator']
+  assert ('estimated cost: 4 children x 5.0 s = 20 s on 1 device(s)'
+          in capsys.readouterr().out)
+
+
+def test_a_finished_run_evaluates_nothing(beside_random, monkeypatch):
+  monkeypatch.setattr(workflow, 'begin', lambda *_, **__: {'done': 1})
+  calls, run = beside_random
+  assert run('paper') == {'done': 1}
+  assert calls == ['strategy']
 
 
 def _record(child, genotype, reward, compiling=1., training=2., failed=0.):
