@@ -14,6 +14,7 @@ building the model and the first step, and reads no cache.
 
 import argparse
 import dataclasses
+import functools
 import os
 import pathlib
 import sys
@@ -46,9 +47,17 @@ def main() -> None:
 
   torch_process.prepare_processes()
   load = os.getloadavg()
+  requests = _requests(args)
+  built = torch_process.build({
+      (name, contender): functools.partial(
+          torch_process.Process, python, request, script)
+      for name, request in requests.items()
+      for contender, (python, script) in _scripts(args).items()},
+                              args.builders)
   rows = []
-  for name, request in _requests(args).items():
-    rows += _measure(args, name, request)
+  for name, request in requests.items():
+    rows += _measure(args, name, request, {
+        contender: built[name, contender] for contender in _scripts(args)})
   result_file.save(args.output, load, rows=rows, settings=vars(args))
 
 
@@ -76,15 +85,16 @@ def _requests(args) -> dict[str, dict]:
       for order in args.orders.split(',')}
 
 
-def _measure(args, name, request) -> list[dict]:
-  """Both contenders with one model."""
+def _scripts(args) -> dict[str, tuple[pathlib.Path, str]]:
+  """Interpreter and script of each contender."""
   scripts = {'nas_jax': (pathlib.Path(sys.executable), 'jax_language.py')}
   if python := torch_process.interpreter(args):
     scripts['PyTorch'] = python, 'torch_language.py'
-  processes = {}
-  for contender, (interpreter, script) in scripts.items():
-    print(f'{contender}: {name}', file=sys.stderr, flush=True)
-    processes[contender] = torch_process.Process(interpreter, request, script)
+  return scripts
+
+
+def _measure(args, name, request, processes) -> list[dict]:
+  """Both contenders with one model."""
   params = {p.description['params'] for p in processes.values()}
   if len(params) > 1:
     raise RuntimeError(f'the models differ: {params} parameters')

@@ -14,7 +14,7 @@ building the network and the first step, and reads no cache.
 """
 
 import argparse
-from concurrent import futures
+import functools
 import os
 import pathlib
 import sys
@@ -42,9 +42,6 @@ def main() -> None:
   parser.add_argument('--layouts', default=','.join(torch_process.LAYOUTS))
   parser.add_argument('--lean', action='store_true',
                       help='PyTorch without gradients that nobody uses, too')
-  parser.add_argument('--builders', type=int, default=1,
-                      help='contenders that are built at a time; more than one '
-                      'distorts the seconds of building')
   torch_process.add_arguments(parser)
   args = parser.parse_args()
 
@@ -75,9 +72,9 @@ def _measure(args, batch_size) -> list[dict]:
           name = f'nas_jax {execution}{" remat" * int(remat)} {order} {dtype}'
           requests[name] = common | {
               'execution': execution, 'remat': bool(int(remat))}
-  with futures.ThreadPoolExecutor(args.builders) as pool:
-    processes = dict(zip(requests, pool.map(
-        lambda item: _process(args, *item), requests.items())))
+  processes = torch_process.build({
+      name: functools.partial(_process, args, r)
+      for name, r in requests.items()}, args.builders)
   details = {name: p.description for name, p in processes.items()}
   params = {d['params'] for d in details.values()}
   if len(params) > 1:
@@ -135,8 +132,7 @@ def _device() -> str:
   return 'cpu' if jax.default_backend() == 'cpu' else 'cuda'
 
 
-def _process(args, name, request) -> torch_process.Process:
-  print(f'{name}, batch {request["batch_size"]}', file=sys.stderr, flush=True)
+def _process(args, request) -> torch_process.Process:
   if 'layout' in request:
     return torch_process.Process(
         torch_process.interpreter(args), request, 'torch_supernet.py')

@@ -1,6 +1,8 @@
 """PyTorch in an environment and a process of its own, to compare with."""
 
 import argparse
+from collections.abc import Callable
+from concurrent import futures
 import json
 import os
 import pathlib
@@ -21,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser, *, rounds: int = 4,
   """What every benchmark beside PyTorch asks for, see `in_turn`."""
   parser.add_argument('--rounds', type=int, default=rounds)
   parser.add_argument('--repeats', type=int, default=repeats)
+  parser.add_argument('--builders', type=int, default=1,
+                      help='contenders that are built at a time; more than one '
+                      'distorts the seconds of building')
   parser.add_argument('--torch', default='torch==2.13.0',
                       help='requirement of pip; empty to leave PyTorch out')
   parser.add_argument('--torch_python',
@@ -85,6 +90,17 @@ class Process:
   def close(self) -> None:
     self._process.stdin.close()
     self._process.wait()
+
+
+def build(makers: dict[Any, Callable[[], Process]], builders: int
+          ) -> dict[Any, Process]:
+  """All processes by name, so many built at a time."""
+  def made(item):
+    print(item[0], file=sys.stderr, flush=True)
+    return item[1]()
+
+  with futures.ThreadPoolExecutor(builders) as pool:
+    return dict(zip(makers, pool.map(made, makers.items())))
 
 
 def in_turn(contenders: dict[str, Any], rounds: int, repeats: int
