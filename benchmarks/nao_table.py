@@ -34,6 +34,7 @@ from nas_jax import svg
 from nas_jax import tables
 from nas_jax.evaluators import tabular
 from nas_jax.predictors import encoder_decoder
+from nas_jax.predictors import nao_settings
 from nas_jax.spaces import discrete
 from nas_jax.spaces import sequences
 from nas_jax.strategies import nao
@@ -62,7 +63,7 @@ def main() -> None:
     parser.error('intervals need at least 2 seeds and 2 trials')
   load = os.getloadavg()
   table = tables.load(args.table)
-  settings = encoder_decoder.load(args.settings, epochs=args.epochs)
+  settings = nao_settings.load(args.settings, epochs=args.epochs)
   found = models(table, settings, args.cells, args.trials)
   print(models_table(found), flush=True)
   if args.figure:
@@ -77,7 +78,7 @@ def main() -> None:
       published=PUBLISHED, models=found, searches=searched)
 
 
-def models(table: tables.Table, settings: encoder_decoder.Settings,
+def models(table: tables.Table, settings: nao_settings.Settings,
            num_cells: int, num_trials: int) -> dict[str, Any]:
   """What trained models can do: by name, mean and interval.
 

@@ -28,13 +28,12 @@ from experiments import nao_ws
 from experiments import nao_ws_text
 from nas_jax import base
 from nas_jax import checks
+from nas_jax import nao_search
 from nas_jax import problem
 from nas_jax import search_on_images
 from nas_jax import workflow
 from nas_jax.evaluators import scratch
-from nas_jax.predictors import encoder_decoder
 from nas_jax.spaces import nao as nao_space
-from nas_jax.strategies import nao
 from nas_jax.training import recipes
 
 SMOKE = dict(
@@ -63,7 +62,7 @@ _VERSIONS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(search_on_images.Settings):
+class Settings(nao_search.Settings, search_on_images.Settings):
   """What the run depends on."""
   domain: str = 'images'  # or text, whose flags --helpshort shows with it
   num_children: int = 1500  # architectures to evaluate
@@ -75,12 +74,6 @@ class Settings(search_on_images.Settings):
   final_features: int | None = 128  # of the result; unset, 36
   shared_weights: bool = False  # NAO-WS, whose flags --helpshort shows with it
   version: str = 'nao'  # of model and networks: nao, pytorch_v1, pytorch_v2
-  num_nodes: int = 5  # of a cell
-  num_initial: int = 600  # random architectures at first
-  num_seeds: int = 100  # best architectures that are moved, K
-  num_new: int = 300  # architectures that an iteration looks for
-  predictor_epochs: int = 1000  # of training encoder, predictor and decoder
-  trade_off: float = 0.8  # share of the predictor's loss, lambda
 
   def __post_init__(self):
     super().__post_init__()
@@ -92,12 +85,7 @@ class Settings(search_on_images.Settings):
     if self.shared_weights:
       raise ValueError('shared_weights is a search of its own: see '
                        'experiments/nao_ws.py')
-    checks.at_least(self, 1, 'num_nodes', 'num_initial', 'num_seeds',
-                    'num_new', 'predictor_epochs')
-    if self.num_initial >= self.num_children:
-      raise ValueError(
-          f'num_children {self.num_children} are all random: choose more than '
-          f'num_initial {self.num_initial}')
+    nao_search.check(self)
 
 
 def main(workdir: pathlib.Path, settings: Settings):
@@ -123,16 +111,10 @@ def make(settings: Settings) -> problem.Problem:
 
 
 def strategy(space: base.Space, settings: Settings) -> base.Strategy:
-  """NAO as the settings have it; the pool has room for all children."""
+  """NAO as the settings have it."""
   _, code, _ = _VERSIONS[settings.version]
-  return nao.nao(
-      space, code=code(space),
-      settings=encoder_decoder.load(
-          settings.version, epochs=settings.predictor_epochs,
-          num_new=settings.num_new, trade_off=settings.trade_off),
-      num_initial=settings.num_initial, num_seeds=settings.num_seeds,
-      capacity=max(settings.num_children, settings.num_new),
-      batch_size=settings.children_per_round, failed_reward=0.)
+  return nao_search.strategy(
+      space, settings, settings.version, code=code(space), failed_reward=0.)
 
 
 if __name__ == '__main__':

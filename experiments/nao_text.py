@@ -26,9 +26,8 @@ from nas_jax import base
 from nas_jax import checks
 from nas_jax import language_problem
 from nas_jax import language_workflow
-from nas_jax.predictors import encoder_decoder
+from nas_jax import nao_search
 from nas_jax.spaces import recurrent
-from nas_jax.strategies import nao
 
 SMOKE = dict(
     dataset='grammar', execution='shared', num_nodes=5, num_children=16,
@@ -48,7 +47,7 @@ _WORST = 1e6
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(language_problem.Settings):
+class Settings(nao_search.Settings, language_problem.Settings):
   """What the run depends on."""
   domain: str = 'text'  # what makes it a search of recurrent cells
   shared_weights: bool = False  # NAO-WS, whose flags --helpshort shows with it
@@ -61,10 +60,6 @@ class Settings(language_problem.Settings):
   final_hidden: int = 850  # units of the result's layer
   num_nodes: int = 11  # of a cell
   num_initial: int = 1000  # random cells at first
-  num_seeds: int = 100  # best cells that are moved, K
-  num_new: int = 300  # cells that an iteration looks for
-  predictor_epochs: int = 1000  # of training encoder, predictor and decoder
-  trade_off: float = 0.8  # share of the predictor's loss, lambda
 
   def __post_init__(self):
     super().__post_init__()
@@ -72,12 +67,7 @@ class Settings(language_problem.Settings):
     if self.shared_weights:
       raise ValueError('shared_weights is a search of its own: see '
                        'experiments/nao_ws_text.py')
-    checks.at_least(self, 1, 'num_nodes', 'num_initial', 'num_seeds',
-                    'num_new', 'predictor_epochs')
-    if self.num_initial >= self.num_children:
-      raise ValueError(
-          f'num_children {self.num_children} are all random: choose more than '
-          f'num_initial {self.num_initial}')
+    nao_search.check(self)
 
 
 def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
@@ -100,14 +90,9 @@ def make(settings: Settings) -> language_problem.Problem:
 
 
 def strategy(space: base.Space, settings: Settings) -> base.Strategy:
-  """NAO as the settings have it; the pool has room for all children."""
-  return nao.nao(
-      space, settings=encoder_decoder.load(
-          'nao_rnn', epochs=settings.predictor_epochs,
-          num_new=settings.num_new, trade_off=settings.trade_off),
-      num_initial=settings.num_initial, num_seeds=settings.num_seeds,
-      capacity=max(settings.num_children, settings.num_new),
-      batch_size=settings.children_per_round, failed_reward=-_WORST)
+  """NAO as the settings have it."""
+  return nao_search.strategy(
+      space, settings, 'nao_rnn', failed_reward=-_WORST)
 
 
 if __name__ == '__main__':

@@ -21,6 +21,7 @@ are trained once each.
 """
 
 import dataclasses
+import functools
 import pathlib
 from typing import Any
 
@@ -29,12 +30,11 @@ import jax
 from experiments import flags
 from nas_jax import base
 from nas_jax import checks
+from nas_jax import nao_search
 from nas_jax import nao_ws
 from nas_jax import problem
-from nas_jax import progress
 from nas_jax import search_on_images
 from nas_jax import workflow
-from nas_jax.predictors import encoder_decoder
 from nas_jax.spaces import nao as nao_space
 from nas_jax.supernets import enas_micro
 from nas_jax.supernets import shared
@@ -62,7 +62,7 @@ _FAMILY = 'nao_ws'  # of the result
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(search_on_images.Settings):
+class Settings(nao_search.PoolSettings, search_on_images.Settings):
   """What the run depends on."""
   domain: str = 'images'  # or text, whose flags --helpshort shows with it
   shared_weights: bool = True  # what makes it NAO-WS
@@ -72,17 +72,8 @@ class Settings(search_on_images.Settings):
   num_cells: int | None = 2  # of the shared network: a third of its cells, N
   features: int | None = 20  # of the first stage of the shared network, F
   final_recipe: str = 'enas'  # of the result
-  num_nodes: int = 5  # of a cell
-  num_seeds: int = 100  # best architectures that are moved, K
-  num_kept: int = 450  # best architectures that stay in the pool
-  num_new: int = 500  # architectures that a renewal of the pool looks for
-  num_random: int = 50  # random architectures that a renewal adds
-  update_every: int = 30  # epochs between renewals of the pool
   score_batch_size: int = 500  # validation images that are scored together
   num_score_batches: int = 1  # of them
-  decay: str = 'all'  # what decays in a step: all weights, or used
-  predictor_epochs: int = 1000  # of training encoder, predictor and decoder
-  trade_off: float = 0.8  # share of the predictor's loss, lambda
 
   def __post_init__(self):
     super().__post_init__()
@@ -93,40 +84,30 @@ class Settings(search_on_images.Settings):
     if self.domain == 'text':
       raise ValueError('domain text is a search of its own: see '
                        'experiments/nao_ws_text.py')
-    checks.one_of('decay', self.decay, shared.DECAYS)
-    checks.at_least(
-        self, 1, 'num_nodes', 'num_seeds', 'num_kept', 'num_new',
-        'update_every', 'score_batch_size', 'num_score_batches',
-        'predictor_epochs')
-    checks.at_least(self, 0, 'num_random')
-    if self.num_kept >= self.num_children:
-      raise ValueError(
-          f'num_kept {self.num_kept} is the whole pool: choose less than '
-          f'num_children {self.num_children}')
+    checks.at_least(self, 1, 'score_batch_size', 'num_score_batches')
+    nao_search.check_pool(self)
 
 
 def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
   made = make(settings)
   family = family_of(settings, made)
+  recipe = made.child_recipe
   if done := workflow.begin(workdir, settings, experiment='nao_ws'):
     return done
   weights = shared.make(
-      family, made.child_recipe,
-      classify.task_of(made.data, made.child_recipe.standardise),
+      family, recipe, classify.task_of(made.data, recipe.standardise),
       decay=settings.decay, num_devices=settings.num_devices)
-  runs, seconds, logs = {}, {}, {}
-  for name, place, label, guided in (
-      ('result', workdir, 'nao_ws', True),
-      ('random_search', workdir / 'random_search', 'random search', False)):
-    found = search(place, settings, made, family, weights, label, guided)
-    runs[name] = place, label, found.children
-    logs[name] = found.log
-    seconds[name] = sum(line['seconds'] for line in found.log)
   return workflow.conclude(
-      workdir, settings, made, runs, experiment='nao_ws', trained=False,
-      cost={'search_seconds': seconds['result'],
-            'random_search_seconds': seconds['random_search']},
-      more=nao_ws.renewals(logs['result'], settings.num_random))
+      workdir, settings, made, experiment='nao_ws', trained=False,
+      **nao_search.search_pools(
+          workdir, settings, 'nao_ws', functools.partial(
+              nao_ws.search, jax.random.key(settings.seed), family, weights,
+              recipe, made.data, code=nao_space.short_code(family.space),
+              score_batch_size=settings.score_batch_size,
+              num_score_batches=settings.num_score_batches,
+              seed=settings.seed, num_devices=settings.num_devices),
+          num_epochs=recipe.epochs, shown=(
+              'loss', 'train_accuracy', 'pool_mean', 'pool_best')))
 
 
 def make(settings: Settings) -> problem.Problem:
@@ -149,31 +130,6 @@ def family_of(settings: Settings, made: problem.Problem) -> shared.Family:
       num_classes=made.data.num_classes,
       auxiliary=recipe.auxiliary_weight > 0,
       dropout_keep=recipe.dropout_keep or 1.)
-
-
-def search(folder: pathlib.Path, settings: Settings, made: problem.Problem,
-           family: shared.Family, weights: shared.Weights, label: str,
-           guided: bool) -> nao_ws.Outcome:
-  """One search; the same call resumes."""
-  folder.mkdir(parents=True, exist_ok=True)
-  recipe = made.child_recipe
-  with progress.epochs(
-      folder / 'tb' / 'search', recipe.epochs, label,
-      initial=nao_ws.epochs_done(folder), shown=(
-          'loss', 'train_accuracy', 'pool_mean', 'pool_best')) as on_epoch:
-    return nao_ws.search(
-        jax.random.key(settings.seed), family, weights, recipe, made.data,
-        code=nao_space.short_code(family.space),
-        settings=encoder_decoder.load(
-            'nao_ws', epochs=settings.predictor_epochs,
-            num_new=settings.num_new, num_random=settings.num_random,
-            trade_off=settings.trade_off),
-        num_initial=settings.num_children, num_kept=settings.num_kept,
-        num_seeds=settings.num_seeds, update_every=settings.update_every,
-        score_batch_size=settings.score_batch_size,
-        num_score_batches=settings.num_score_batches, guided=guided,
-        seed=settings.seed, num_devices=settings.num_devices, workdir=folder,
-        on_epoch=on_epoch)
 
 
 if __name__ == '__main__':

@@ -21,6 +21,7 @@ its nodes, as in the public code.
 """
 
 import dataclasses
+import functools
 import math
 import pathlib
 from typing import Any
@@ -33,16 +34,14 @@ from nas_jax import base
 from nas_jax import checks
 from nas_jax import language_problem
 from nas_jax import language_workflow
+from nas_jax import nao_search
 from nas_jax import nao_ws
-from nas_jax import progress
 from nas_jax import workflow
 from nas_jax.evaluators import recurrent_shared as evaluator
-from nas_jax.predictors import encoder_decoder
 from nas_jax.spaces import recurrent
 from nas_jax.spaces import sequences
 from nas_jax.supernets import recurrent_shared
 from nas_jax.supernets import recurrent_text
-from nas_jax.supernets import shared
 
 SMOKE = dict(
     dataset='grammar', num_children=40, num_nodes=5, num_seeds=8, num_kept=16,
@@ -62,7 +61,7 @@ _FAILED = -1e3  # reward; no language model loses so many nats
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(language_problem.Settings):
+class Settings(nao_search.PoolSettings, language_problem.Settings):
   """What the run depends on."""
   domain: str = 'text'  # what makes it a search of recurrent cells
   shared_weights: bool = True  # what makes it NAO-WS
@@ -72,14 +71,9 @@ class Settings(language_problem.Settings):
   final_recipe: str = 'nao_ptb'  # of the result
   final_hidden: int = 850  # units of the result's layer
   num_nodes: int = 11  # of a cell
-  num_seeds: int = 100  # best cells that are moved, K
   num_kept: int = 650  # best cells that stay in the pool
   num_new: int = 300  # cells that a renewal of the pool looks for
-  num_random: int = 50  # random cells that a renewal adds
   update_every: int = 200  # epochs between renewals of the pool
-  decay: str = 'all'  # what decays in a step: all weights, or used
-  predictor_epochs: int = 1000  # of training encoder, predictor and decoder
-  trade_off: float = 0.8  # share of the predictor's loss, lambda
 
   def __post_init__(self):
     super().__post_init__()
@@ -87,34 +81,24 @@ class Settings(language_problem.Settings):
     if not self.shared_weights:
       raise ValueError('without shared_weights it is another search: see '
                        'experiments/nao_text.py')
-    checks.one_of('decay', self.decay, shared.DECAYS)
-    checks.at_least(self, 1, 'num_nodes', 'num_seeds', 'num_kept', 'num_new',
-                    'update_every', 'predictor_epochs')
-    checks.at_least(self, 0, 'num_random')
-    if self.num_kept >= self.num_children:
-      raise ValueError(
-          f'num_kept {self.num_kept} is the whole pool: choose less than '
-          f'num_children {self.num_children}')
+    nao_search.check_pool(self)
 
 
 def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
   made = make(settings)
   learner = learner_of(settings, made)
+  num_epochs = made.child_recipe.epochs
   if done := workflow.begin(workdir, settings, experiment='nao_ws'):
     return done
-  runs, seconds, logs = {}, {}, {}
-  for name, place, label, guided in (
-      ('result', workdir, 'nao_ws', True),
-      ('random_search', workdir / 'random_search', 'random search', False)):
-    found = search(place, settings, made, learner, label, guided)
-    runs[name] = place, label, found.children
-    logs[name] = found.log
-    seconds[name] = sum(line['seconds'] for line in found.log)
   return language_workflow.conclude(
-      workdir, settings, made, runs, experiment='nao_ws',
-      cost={'search_seconds': seconds['result'],
-            'random_search_seconds': seconds['random_search']},
-      more=nao_ws.renewals(logs['result'], settings.num_random))
+      workdir, settings, made, experiment='nao_ws',
+      **nao_search.search_pools(
+          workdir, settings, 'nao_ws_rnn', functools.partial(
+              nao_ws.search_pool, jax.random.key(settings.seed), made.space,
+              learner, code=sequences.of_space(made.space),
+              num_epochs=num_epochs),
+          num_epochs=num_epochs, shown=(
+              'train_perplexity', 'pool_mean', 'pool_best')))
 
 
 def make(settings: Settings) -> language_problem.Problem:
@@ -153,29 +137,6 @@ def learner_of(settings: Settings, made: language_problem.Problem
   return nao_ws.Learner(
       weights.init, train, score,
       lambda reward, loss: evaluator.metrics(loss))
-
-
-def search(folder: pathlib.Path, settings: Settings,
-           made: language_problem.Problem, learner: nao_ws.Learner, label: str,
-           guided: bool) -> nao_ws.Outcome:
-  """One search; the same call resumes."""
-  folder.mkdir(parents=True, exist_ok=True)
-  num_epochs = made.child_recipe.epochs
-  with progress.epochs(
-      folder / 'tb' / 'search', num_epochs, label,
-      initial=nao_ws.epochs_done(folder), shown=(
-          'train_perplexity', 'pool_mean', 'pool_best')) as on_epoch:
-    return nao_ws.search_pool(
-        jax.random.key(settings.seed), made.space, learner,
-        code=sequences.of_space(made.space),
-        settings=encoder_decoder.load(
-            'nao_ws_rnn', epochs=settings.predictor_epochs,
-            num_new=settings.num_new, num_random=settings.num_random,
-            trade_off=settings.trade_off),
-        num_epochs=num_epochs, num_initial=settings.num_children,
-        num_kept=settings.num_kept, num_seeds=settings.num_seeds,
-        update_every=settings.update_every, guided=guided, workdir=folder,
-        on_epoch=on_epoch)
 
 
 if __name__ == '__main__':

@@ -29,6 +29,7 @@ from nas_jax.data import batches
 from nas_jax.data import images as image_data
 from nas_jax.evaluators import shared as evaluator
 from nas_jax.predictors import encoder_decoder
+from nas_jax.predictors import nao_settings
 from nas_jax.spaces import genotypes
 from nas_jax.spaces import sequences
 from nas_jax.strategies import nao
@@ -83,7 +84,7 @@ def search(
     data: image_data.ImageData,
     *,
     code: sequences.Code,
-    settings: encoder_decoder.Settings = encoder_decoder.SETTINGS['nao_ws'],
+    settings: nao_settings.Settings = nao_settings.SETTINGS['nao_ws'],
     num_initial: int = 1000,
     num_kept: int = 450,
     num_seeds: int = 100,
@@ -169,7 +170,7 @@ def search_pool(
     learner: Learner,
     *,
     code: sequences.Code,
-    settings: encoder_decoder.Settings,
+    settings: nao_settings.Settings,
     num_epochs: int,
     num_initial: int,
     num_kept: int,

@@ -26,7 +26,7 @@ _LAYERS = {
     'evaluators': 5,
     'comparison': 6, 'on_tables': 6, 'large_scale': 6, 'autodl_demo': 6,
     'problem': 6, 'cells_on_images': 6, 'search_on_images': 6,
-    'nao_ws': 6, 'supernet_search': 6, 'supernet_remedies': 6,
+    'nao_ws': 6, 'nao_search': 6, 'supernet_search': 6, 'supernet_remedies': 6,
     'gradient_on_images': 6, 'gradient_on_text': 6,
     'supernet_on_text': 6, 'enas_search': 6,
     'language_problem': 6, 'language_on_text': 6,

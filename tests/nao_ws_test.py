@@ -12,7 +12,7 @@ from nas_jax.data import images as image_data
 from nas_jax.networks import graph
 from nas_jax.networks import image
 from nas_jax.networks import ops
-from nas_jax.predictors import encoder_decoder
+from nas_jax.predictors import nao_settings
 from nas_jax.spaces import discrete
 from nas_jax.spaces import sequences
 from nas_jax.supernets import shared
@@ -20,7 +20,7 @@ from nas_jax.training import classify
 from nas_jax.training import recipes
 
 _SPACE = discrete.space((('id', 'c1', 'c3'),) * 3)
-_MODEL = encoder_decoder.load(
+_MODEL = nao_settings.load(
     'nao_ws', hidden_size=8, layers=(6,), embedding_size=4, epochs=3,
     num_new=4, num_random=2)
 _RECIPE = recipes.Recipe(

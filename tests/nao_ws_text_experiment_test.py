@@ -13,6 +13,7 @@ from experiments import nao_ws_text
 from nas_jax import language_workflow
 from nas_jax import records
 from nas_jax.predictors import encoder_decoder
+from nas_jax.predictors import nao_settings
 from nas_jax.spaces import recurrent
 from nas_jax.spaces import sequences
 from nas_jax.training import language_recipes
@@ -93,7 +94,7 @@ def test_the_published_cell_has_the_published_tokens():
 
 
 def test_the_model_of_the_published_search():
-  settings = encoder_decoder.load('nao_ws_rnn')
+  settings = nao_settings.load('nao_ws_rnn')
   assert (settings.epochs, settings.batch_size, settings.trade_off,
           settings.num_new, settings.num_random) == (1000, 100, .8, 300, 50)
   assert settings.step_sizes == tuple(range(1, 31))

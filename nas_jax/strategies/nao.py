@@ -13,6 +13,7 @@ import numpy as np
 
 from nas_jax import base
 from nas_jax.predictors import encoder_decoder
+from nas_jax.predictors import nao_settings
 from nas_jax.spaces import sequences
 from nas_jax.strategies import random_search
 
@@ -34,7 +35,7 @@ def nao(
     space: base.Space,
     *,
     code: sequences.Code | None = None,
-    settings: str | encoder_decoder.Settings = 'nao',
+    settings: str | nao_settings.Settings = 'nao',
     num_initial: int = 600,
     num_seeds: int = 100,
     num_iterations: int = 3,
@@ -57,7 +58,7 @@ def nao(
     space: where to search.
     code: how genomes are written; by default `sequences.of_space`.
     settings: of the model and of the steps, or their name in
-      `encoder_decoder.SETTINGS`.
+      `nao_settings.SETTINGS`.
     num_initial: random architectures.
     num_seeds: K, the best that are moved.
     num_iterations: that the default of the capacity makes room for; the search
@@ -77,7 +78,7 @@ def nao(
   seeds and 1,000 networks in all are recalled from the paper. If the steps
   find fewer than batch_size, random architectures fill the round.
   """
-  settings = encoder_decoder.load(settings, **changes)
+  settings = nao_settings.load(settings, **changes)
   if capacity is None:
     capacity = num_initial + num_iterations * (
         settings.num_new + settings.num_random)
@@ -150,7 +151,7 @@ def nao(
 
 
 def improver(
-    code: sequences.Code, settings: encoder_decoder.Settings, num_seeds: int
+    code: sequences.Code, settings: nao_settings.Settings, num_seeds: int
 ) -> Callable[..., tuple[list[np.ndarray], base.PyTree]]:
   """What an iteration does to find new architectures.
 

@@ -7,6 +7,7 @@ import pytest
 
 from nas_jax import tables
 from nas_jax.predictors import encoder_decoder
+from nas_jax.predictors import nao_settings
 from nas_jax.spaces import discrete
 from nas_jax.spaces import nao
 from nas_jax.spaces import sequences
@@ -20,7 +21,7 @@ def _rnn_code():
 
 
 def _small(name='pytorch_v1', **changes):
-  return encoder_decoder.load(
+  return nao_settings.load(
       name, **{'hidden_size': 16, 'epochs': 2, 'batch_size': 20} | changes)
 
 
@@ -41,7 +42,7 @@ def _cells():
 ])
 def test_as_many_parameters_as_the_codes(make, name, parts, count):
   code = make()
-  model = encoder_decoder.model(code, encoder_decoder.SETTINGS[name])
+  model = encoder_decoder.model(code, nao_settings.SETTINGS[name])
   params = jax.eval_shape(model.init, jax.random.key(0))
 
   def size(*names):
@@ -50,17 +51,6 @@ def test_as_many_parameters_as_the_codes(make, name, parts, count):
   assert (size('encoder', 'predictor'),
           size('decoder', 'attention', 'output')) == parts
   assert sum(x.size for x in jax.tree.leaves(params)) == count
-
-
-def test_published_settings():
-  nao_, v1, v2 = (encoder_decoder.SETTINGS[n]
-                  for n in ('nao', 'pytorch_v1', 'pytorch_v2'))
-  assert [s.trade_off for s in (nao_, v1, v2)] == [.8] * 3
-  assert [s.step_sizes[:3] for s in (nao_, v1)] == [(10, 20, 30), (1, 2, 3)]
-  assert [(s.embedding_size, s.hidden_size) for s in (nao_, v1, v2)] == [
-      (32, 96), (48, 96), (32, 64)]
-  assert [(s.weight_decay, s.batch_size, s.epochs) for s in (nao_, v1, v2)] == [
-      (1e-4, 50, 1000), (1e-4, 100, 1000), (0, 100, 1000)]
 
 
 @pytest.mark.parametrize('name', ['nao', 'pytorch_v2'])
@@ -196,7 +186,7 @@ def test_cells_of_a_table_are_learned(shared_data):
   accuracy = table.columns['cifar10_val_12'] / 100
   scores = accuracy[np.asarray(table.number(genomes))]
   tokens = np.asarray(sequences.to_tokens(code, genomes))
-  model = encoder_decoder.model(code, encoder_decoder.load(
+  model = encoder_decoder.model(code, nao_settings.load(
       'pytorch_v1', epochs=150, hidden_size=64, layers=(64,)))
   n = 300
   params = jax.jit(model.fit)(jax.random.key(0), tokens[:n], scores[:n], n)
@@ -223,10 +213,3 @@ def test_cells_of_a_table_are_learned(shared_data):
 def test_bad_settings(changes, message):
   with pytest.raises(ValueError, match=message):
     encoder_decoder.model(_cells()[0], _small(**changes))
-
-
-def test_unknown_settings():
-  with pytest.raises(ValueError, match="unknown settings 'nao2', expected one"):
-    encoder_decoder.load('nao2')
-  with pytest.raises(ValueError, match="unknown setting 'depth', expected"):
-    encoder_decoder.load('nao', depth=3)
