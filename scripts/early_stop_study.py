@@ -26,11 +26,8 @@ from experiments import flags
 from nas_jax import base
 from nas_jax import cost
 from nas_jax import finals
-from nas_jax import pages
 from nas_jax import plot
 from nas_jax import problem
-from nas_jax import progress
-from nas_jax import records
 from nas_jax import rewards
 from nas_jax import statistics
 from nas_jax import workdir as workdirs
@@ -42,6 +39,7 @@ from nas_jax.spaces import block_code
 from nas_jax.spaces import genotypes
 from nas_jax.spaces import presets
 from nas_jax.training import recipes
+from scripts import studies
 
 SCALES = dict(
     smoke=dict(
@@ -97,7 +95,7 @@ def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
   Raises:
     ValueError: bad settings or data, or too few blocks that could be trained.
   """
-  load = list(os.getloadavg())
+  load = os.getloadavg()
   space = block.space(max_index=settings.max_index, rules=settings.rules)
   data = problem.load(settings)
   early, long = make_recipes(settings)
@@ -114,26 +112,15 @@ def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
   codes = [space.genotype(genome) for genome in genomes]
   rows = [row(code, found['early'][i], found['long'][i], data, settings)
           for i, code in enumerate(codes)]
-  kept = [r for r in rows if not r['failed']]
-  if len(kept) < 3:
-    raise ValueError(f'only {len(kept)} of {len(rows)} blocks could be trained')
+  kept = studies.trained(rows, 'blocks')
   columns = {k: np.array([r[k] for r in kept])
              for k in (*PREDICTORS, 'final')}
-  study = workdirs.header('early_stop_study', settings.dataset, settings) | {
-      'command': workdirs.command(), 'load_before': load,
-      'load_after': list(os.getloadavg()),
-      'flags': dataclasses.asdict(settings),
-      'num_train': len(data.train.labels),
-      'num_validation': len(data.validation.labels),
-      'num_test': len(data.test.labels),
+  study = studies.header('early_stop_study', settings, data, load) | {
       'num_failed': len(rows) - len(kept),
       'correlations': correlations(
           columns, settings.num_resamples, settings.seed), 'blocks': rows}
   study['verdict'] = verdict(study['correlations'])
-  records.write_json(workdir / 'study.json', study)
-  records.write_text(workdir / 'study.html', page(study))
-  print(pages.table(table(study['correlations'])))
-  print(f'{study["verdict"]}\nreport: {workdir / "study.html"}')
+  studies.write(workdir, study, page(study), table(study['correlations']))
   return study
 
 
@@ -155,16 +142,11 @@ def sample(key: base.Key, space: base.Space, number: int) -> np.ndarray:
   Raises:
     ValueError: the space seems to have fewer.
   """
-  draw = jax.jit(jax.vmap(space.sample))
-  found: dict[bytes, np.ndarray] = {}
-  for _ in range(100):
-    key, key_now = jax.random.split(key)
-    for genome in np.asarray(draw(jax.random.split(key_now, number))):
-      found.setdefault(genome.tobytes(), genome)
-    if len(found) >= number:
-      return np.stack(list(found.values())[:number])
-  raise ValueError(f'num_blocks is {number}, but the space has {len(found)}: '
-                   'choose fewer, or a larger max_index')
+  found = studies.different(key, space, number)
+  if len(found) < number:
+    raise ValueError(f'num_blocks is {number}, but the space has {len(found)}: '
+                     'choose fewer, or a larger max_index')
+  return found
 
 
 def train(folder: pathlib.Path, space: base.Space, genomes: np.ndarray,
@@ -180,16 +162,8 @@ def train(folder: pathlib.Path, space: base.Space, genomes: np.ndarray,
       build, space.genotype, data, recipe, seed=settings.seed,
       scoring=scratch.Scoring(retries=3), execution=settings.execution,
       cache=folder / 'children.jsonl')
-  key, found = jax.random.key(settings.seed), []
-  state = evaluator.init(key)
-  with progress.progress(len(genomes), folder.name) as bar:
-    for start in range(0, len(genomes), _ROUND):
-      proposals = base.Proposals(genomes[start:start + _ROUND])
-      evaluation, state = evaluator.evaluate(key, state, proposals)
-      found += [{k: float(v[i]) for k, v in evaluation.metrics.items()}
-                for i in range(len(proposals.genomes))]
-      bar.update(len(proposals.genomes))
-  return found
+  return studies.train(
+      folder.name, evaluator, genomes, seed=settings.seed, at_a_time=_ROUND)
 
 
 def row(code: block_code.Code, early: Mapping[str, float],
@@ -229,10 +203,7 @@ def correlations(columns: Mapping[str, np.ndarray], num_resamples: int,
     end of the 95 % interval of percentiles.
   """
   number = len(columns['final'])
-  draws = np.random.default_rng(seed).integers(
-      number, size=(num_resamples, number))
-  # The first row is the blocks themselves.
-  draws = np.concatenate([np.arange(number)[None], draws])
+  draws = studies.resamples(number, num_resamples, seed)
   measured = {
       kind: {name: np.array([function(columns[name][d], columns['final'][d])
                              for d in draws]) for name in PREDICTORS}
@@ -242,14 +213,17 @@ def correlations(columns: Mapping[str, np.ndarray], num_resamples: int,
   for name in PREDICTORS:
     found[name] = {}
     for kind, values in measured.items():
-      found[name][kind] = _interval(values[name])
-      found[name][f'{kind}_gain'] = _interval(values[name] - values['early'])
+      found[name][kind] = studies.interval(values[name])
+      found[name][f'{kind}_gain'] = studies.interval(
+          values[name] - values['early'])
   return found
 
 
 def verdict(found: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
   """Whether the claim of the paper is seen."""
   gain, low, high = found['corrected']['spearman_gain']
+  if gain is None:
+    return 'All blocks have the same accuracy, or the same reward.'
   what = ('The corrected reward ranks the blocks better than the early-stop '
           'accuracy, as the paper claims' if low > 0 else
           'The corrected reward ranks the blocks worse than the early-stop '
@@ -269,7 +243,7 @@ def table(found: Mapping[str, Mapping[str, Sequence[float]]]
   for name, values in found.items():
     rows.append([PREDICTORS[name], *(
         '' if name == 'early' and kind.endswith('gain') else
-        '{:+.3f} ({:+.3f} to {:+.3f})'.format(*values[kind])
+        studies.interval_text(values[kind])
         for kind in kinds)])
   return rows
 
@@ -287,23 +261,13 @@ def page(study: Mapping[str, Any]) -> str:
       f'{study["num_test"]:,} others. Intervals are of '
       f'{options["num_resamples"]:,} resamples of the blocks: they say nothing '
       'of other data sets, sizes of networks or lengths of training.')
-  body = [f'<h1>{pages.escape(title)}</h1>',
-          f'<p class="verdict">{pages.escape(study["verdict"])}</p>',
-          f'<p>{pages.escape(facts)}</p>',
-          pages.html_table(table(study['correlations']))]
-  for name in ('early', 'corrected'):
-    body.append(pages.figure(plot.scatter(
-        [r[name] for r in kept], [r['final'] for r in kept], PREDICTORS[name],
-        'accuracy of the long training, %')))
-  body += ['<h2>To run it again</h2>',
-           f'<pre>{pages.escape(study["command"])}</pre>']
-  return pages.page(title, body)
-
-
-def _interval(values: np.ndarray) -> list[float]:
-  """Of the blocks themselves, then the interval of the resamples."""
-  low, high = np.nanpercentile(values[1:], (2.5, 97.5))
-  return [round(float(v), 4) for v in (values[0], low, high)]
+  pictures = [
+      plot.scatter(
+          [r[name] for r in kept], [r['final'] for r in kept],
+          PREDICTORS[name], 'accuracy of the long training, %')
+      for name in ('early', 'corrected')]
+  return studies.page(
+      study, title, facts, table(study['correlations']), pictures)
 
 
 if __name__ == '__main__':

@@ -16,7 +16,7 @@ Reference: Yu et al., Evaluating the search phase of neural architecture search,
   search, 2018.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import dataclasses
 import json
 import os
@@ -32,11 +32,8 @@ from nas_jax import base
 from nas_jax import checks
 from nas_jax import cost
 from nas_jax import finals
-from nas_jax import pages
 from nas_jax import plot
 from nas_jax import problem
-from nas_jax import progress
-from nas_jax import records
 from nas_jax import statistics
 from nas_jax import workdir as workdirs
 from nas_jax.data import images as image_data
@@ -50,6 +47,7 @@ from nas_jax.supernets import shared
 from nas_jax.training import classify
 from nas_jax.training import fit
 from nas_jax.training import recipes
+from scripts import studies
 
 SCALES = dict(
     smoke=dict(
@@ -120,7 +118,7 @@ def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
     ValueError: bad settings or data, or too few architectures that could be
       trained.
   """
-  load = list(os.getloadavg())
+  load = os.getloadavg()
   data = problem.load(settings)
   family = family_of(settings, data)
   recipe = recipe_of(settings, data, settings.epochs)
@@ -139,29 +137,17 @@ def main(workdir: pathlib.Path, settings: Settings) -> dict[str, Any]:
                        settings) for i, seed in enumerate(seeds)]
   rows = [row(family, genome, *(column[i] for column in (guess, *alone)))
           for i, genome in enumerate(genomes)]
-  kept = [r for r in rows if not r['failed']]
-  if len(kept) < 3:
-    raise ValueError(
-        f'only {len(kept)} of {len(rows)} architectures could be trained')
+  kept = studies.trained(rows, 'architectures')
   columns = {name: np.array([r[name] for r in kept]) for name in (
       'alone', *GUESSES) if name in kept[0]}
-  study = workdirs.header('rank_study', settings.dataset, settings) | {
-      'command': workdirs.command(), 'load_before': load,
-      'load_after': list(os.getloadavg()),
-      'flags': dataclasses.asdict(settings),
-      'num_train': len(data.train.labels),
-      'num_validation': len(data.validation.labels),
-      'num_test': len(data.test.labels),
+  study = studies.header('rank_study', settings, data, load) | {
       'num_failed': len(rows) - len(kept),
       'mean_accuracy': {name: float(np.mean(columns[name]))
                         for name in ('shared', 'alone')},
       'ranks': ranks(columns, settings.num_resamples, settings.seed),
       'architectures': rows}
   study['verdict'] = verdict(study['ranks'])
-  records.write_json(workdir / 'study.json', study)
-  records.write_text(workdir / 'study.html', page(study))
-  print(pages.table(table(study['ranks'])))
-  print(f'{study["verdict"]}\nreport: {workdir / "study.html"}')
+  studies.write(workdir, study, page(study), table(study['ranks']))
   return study
 
 
@@ -195,17 +181,13 @@ def sample(space: base.Space, settings: Settings) -> np.ndarray:
   Raises:
     ValueError: the space seems to have fewer.
   """
-  draw = jax.jit(jax.vmap(space.sample))
-  found: dict[base.Genotype, np.ndarray] = {}
-  key, number = jax.random.key(settings.seed), settings.num_architectures
-  for _ in range(20):
-    key, key_now = jax.random.split(key)
-    for genome in np.asarray(draw(jax.random.split(key_now, number))):
-      found.setdefault(space.genotype(genome), genome)
-    if len(found) >= number:
-      return np.stack(list(found.values())[:number])
-  raise ValueError(f'num_architectures is {number}, but the space seems to '
-                   f'have {len(found)}: choose fewer')
+  number = settings.num_architectures
+  found = studies.different(
+      jax.random.key(settings.seed), space, number, space.genotype)
+  if len(found) < number:
+    raise ValueError(f'num_architectures is {number}, but the space seems to '
+                     f'have {len(found)}: choose fewer')
+  return found
 
 
 def train_shared(
@@ -235,7 +217,7 @@ def score(family, weights, state, genomes, data, settings
   key = jax.random.key(0)
   found, _ = evaluator.evaluate(
       key, evaluator.init(key), base.Proposals(genomes))
-  return _rows(found.metrics)
+  return studies.by_child(found.metrics)
 
 
 def train_alone(
@@ -251,16 +233,9 @@ def train_alone(
       recipe_of(settings, data, settings.alone_epochs), seed=seed,
       cache=folder / 'children.jsonl', execution=settings.execution,
       num_devices=settings.num_devices)
-  key, found = jax.random.key(seed), []
-  state = evaluator.init(key)
-  size = max(4, settings.num_devices)
-  with progress.progress(len(genomes), folder.name) as bar:
-    for start in range(0, len(genomes), size):
-      proposals = base.Proposals(genomes[start:start + size])
-      evaluation, state = evaluator.evaluate(key, state, proposals)
-      found += _rows(evaluation.metrics)
-      bar.update(len(proposals.genomes))
-  return found
+  return studies.train(
+      folder.name, evaluator, genomes, seed=seed,
+      at_a_time=max(4, settings.num_devices))
 
 
 def row(family: shared.Family, genome: np.ndarray, guess: Mapping[str, float],
@@ -298,9 +273,7 @@ def ranks(columns: Mapping[str, np.ndarray], num_resamples: int, seed: int
   truth = columns['alone']
   number = len(truth)
   k = max(1, round(_BEST * number))
-  draws = np.random.default_rng(seed).integers(
-      number, size=(num_resamples, number))
-  draws = np.concatenate([np.arange(number)[None], draws])
+  draws = studies.resamples(number, num_resamples, seed)
   found = {}
   for name in GUESSES:
     if name not in columns:
@@ -311,7 +284,7 @@ def ranks(columns: Mapping[str, np.ndarray], num_resamples: int, seed: int
       kinds['sparse_kendall'] = lambda a, b: statistics.kendall(
           a, b, digits=_SPARSE_DIGITS)
     found[name] = {
-        kind: _interval([function(guess[d], truth[d]) for d in draws])
+        kind: studies.interval([function(guess[d], truth[d]) for d in draws])
         for kind, function in kinds.items()} | {
             'precision': statistics.precision_at(guess, truth, k),
             'best_rank': statistics.best_rank_at(guess, truth, k), 'k': k}
@@ -329,8 +302,8 @@ def verdict(found: Mapping[str, Mapping[str, Any]]) -> str:
           'are not seen to rank the architectures')
   than = 'better' if value > best else 'no better'
   return (f"Shared weights {what}: Kendall's tau is {value:+.3f} (95 % "
-          f'interval {low:+.3f} to {high:+.3f}), {than} than counting parameters or '
-          f'multiply-adds ({best:+.3f}).')
+          f'interval {low:+.3f} to {high:+.3f}), {than} than counting '
+          f'parameters or multiply-adds ({best:+.3f}).')
 
 
 def table(found: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
@@ -340,7 +313,7 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
            'Spearman', f'of the best {k}', 'rank of its best']]
   for name, values in found.items():
     rows.append([GUESSES[name], *(
-        _text(values[kind]) if kind in values else ''
+        studies.interval_text(values[kind]) if kind in values else ''
         for kind in ('kendall', 'sparse_kendall', 'spearman')),
                  f'{values["precision"]:.0%}', str(values['best_rank'])])
   return rows
@@ -363,44 +336,12 @@ def page(study: Mapping[str, Any]) -> str:
       f'{options["num_resamples"]:,} resamples of the architectures: they say '
       'nothing of another seed of the shared weights, of other data sets or '
       'lengths of training.')
-  body = [f'<h1>{pages.escape(title)}</h1>',
-          f'<p class="verdict">{pages.escape(study["verdict"])}</p>',
-          f'<p>{pages.escape(facts)}</p>',
-          pages.html_table(table(study['ranks']))]
-  for name in ('shared', 'again'):
-    if name in kept[0]:
-      body.append(pages.figure(plot.scatter(
+  pictures = [
+      plot.scatter(
           [100 * r[name] for r in kept], [100 * r['alone'] for r in kept],
-          f'{GUESSES[name]}, %', 'trained alone, %')))
-  body += ['<h2>To run it again</h2>',
-           f'<pre>{pages.escape(study["command"])}</pre>']
-  return pages.page(title, body)
-
-
-def _rows(metrics: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
-  """A dict for each child, from a column for each metric."""
-  return [dict(zip(metrics, map(float, values)))
-          for values in zip(*metrics.values())]
-
-
-def _interval(values: Sequence[float]) -> list[float | None]:
-  """Of the architectures themselves, then the interval of the resamples.
-
-  None where all of one measure are equal, so that there are no ranks.
-  """
-  values = np.asarray(values)
-  if np.isnan(values[0]):
-    return [None] * 3
-  known = values[1:][~np.isnan(values[1:])]
-  low, high = np.percentile(known, (2.5, 97.5)) if len(known) else (
-      -1., 1.)
-  return [round(float(v), 4) for v in (values[0], low, high)]
-
-
-def _text(interval: Sequence[float | None]) -> str:
-  if interval[0] is None:
-    return 'all equal'
-  return '{:+.3f} ({:+.3f} to {:+.3f})'.format(*interval)
+          f'{GUESSES[name]}, %', 'trained alone, %')
+      for name in ('shared', 'again') if name in kept[0]]
+  return studies.page(study, title, facts, table(study['ranks']), pictures)
 
 
 if __name__ == '__main__':

@@ -91,6 +91,16 @@ def test_the_verdict_follows_the_interval(gain, words):
   assert words in text and f'{gain[0]:+.3f}' in text
 
 
+def test_equal_accuracies_have_no_ranks():
+  final = np.array([1., 2., 3.])
+  columns = dict.fromkeys(study.PREDICTORS, final) | {
+      'final': final, 'early': np.ones(3), 'corrected': np.ones(3)}
+  found = study.correlations(columns, 20, 0)
+  assert found['corrected']['spearman_gain'] == [None] * 3
+  assert 'the same accuracy' in study.verdict(found)
+  assert study.table(found)[2][1] == 'all equal'
+
+
 def test_blocks_are_different_and_enough():
   space = block.space(max_index=2)
   found = study.sample(jax.random.key(0), space, 8)
