@@ -14,7 +14,7 @@ from nas_jax import networks_on_images
 from nas_jax import parallel
 from nas_jax import problem
 from nas_jax import search_on_images
-from nas_jax import supernet_search
+from nas_jax import supernet_plan
 from nas_jax.data import images as image_data
 from nas_jax.spaces import darts as darts_space
 from nas_jax.spaces import graph as graph_spaces
@@ -62,7 +62,7 @@ class Settings(search_on_images.Settings):
     checks.one_of('space', self.space, SPACES)
     checks.one_of('order', self.order, (None, 'first', 'second', 'exact'))
     checks.one_of('eigenvalue', self.eigenvalue,
-                  (None, *supernet_search.EIGENVALUES))
+                  (None, *supernet_plan.EIGENVALUES))
     checks.at_least(
         self, 1, 'num_searches', 'search_epochs', 'search_batch_size',
         'search_features', 'search_num_cells')
@@ -80,7 +80,7 @@ class Settings(search_on_images.Settings):
 class Problem(NamedTuple):
   """A gradient search and what becomes of its cells."""
   images: problem.Problem  # short trainings, random cells, final trainings
-  plans: list[supernet_search.Plan]  # one for each search
+  plans: list[supernet_plan.Plan]  # one for each search
 
 
 def make(settings: Settings) -> Problem:
@@ -103,7 +103,7 @@ def make(settings: Settings) -> Problem:
       plans[0].recipe, images.data,
       min(len(images.data.train.labels), len(images.data.validation.labels)),
       'search_')
-  supernet_search.graph_of(plans[0])
+  supernet_plan.graph_of(plans[0])
   return Problem(images, plans)
 
 
@@ -120,7 +120,7 @@ def spec_of(settings: Settings) -> darts.Spec | bench201.Spec:
 
 
 def plan_of(settings: Settings, data: image_data.ImageData, number: int
-            ) -> supernet_search.Plan:
+            ) -> supernet_plan.Plan:
   """One search."""
   method = methods.METHODS[settings.method]
   changes: dict[str, Any] = dict(method.grid[number % len(method.grid)])
@@ -140,7 +140,7 @@ def plan_of(settings: Settings, data: image_data.ImageData, number: int
       'full' if method.stop in ('eigenvalue', 'adapt') else 'off')
   if method.samples:  # The Hessian is of weights that are mixed.
     eigenvalue = 'off'
-  return supernet_search.Plan(
+  return supernet_plan.Plan(
       method, methods.Context(
           recipe.epochs, alphas.warmup_epochs, settings.threshold,
           drop_path=drop_path, max_skips=settings.max_skips,

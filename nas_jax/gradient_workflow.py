@@ -12,8 +12,8 @@ import numpy as np
 from nas_jax import base
 from nas_jax import gradient_on_images
 from nas_jax import records
+from nas_jax import supernet_plan
 from nas_jax import supernet_remedies
-from nas_jax import supernet_search
 from nas_jax import workflow
 from nas_jax.spaces import genotypes
 from nas_jax.strategies import random_search
@@ -107,7 +107,7 @@ def short_trainings(
 def _search(folder, plan, label) -> dict[str, Any]:
   """What the summary says of a search; from its folder if it is over."""
   def run():
-    with supernet_search.memory_explained(plan):
+    with supernet_plan.memory_explained(plan):
       found = supernet_remedies.run(folder, plan, label)
     last = found.records[-1] if found.records else {}  # It diverged.
     return {

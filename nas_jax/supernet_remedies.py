@@ -25,6 +25,7 @@ from nas_jax import checkpoint
 from nas_jax import descent
 from nas_jax import journal
 from nas_jax import progress
+from nas_jax import supernet_plan
 from nas_jax import supernet_search
 from nas_jax.data import batches
 from nas_jax.data import images as image_data
@@ -42,7 +43,7 @@ from nas_jax.supernets import stopping
 from nas_jax.training import classify
 from nas_jax.training import schedules
 
-Plan = supernet_search.Plan
+Plan = supernet_plan.Plan
 Found = supernet_search.Found
 # Of P-DARTS' and DARTS-PT's papers; other scales change depth and length.
 _NUM_CELLS = 8
@@ -129,7 +130,7 @@ def _in_stages(folder, plan, label) -> Found:
   spec, records, seconds = plan.spec, [], 0.
   for number, _ in enumerate(stages.CIFAR10):
     own = stage_plan(plan, number, spec)
-    network = supernet_search.build(own)
+    network = supernet_plan.build(own)
     state, derived, new = supernet_search.descend(
         _part(folder, number), own, network, f'{label}, stage {number + 1}')
     found = supernet_search.conclude(own, network, derived, new)
@@ -151,7 +152,7 @@ def _adapting(folder, plan, label) -> Found:
     own = plan._replace(recipe=dataclasses.replace(
         plan.recipe, weight_decay=adaptive.weight_decay))
     decide = functools.partial(_adapt, own, adaptive)
-    network = supernet_search.build(own)
+    network = supernet_plan.build(own)
     place = _part(folder, number)
     state, derived, new = supernet_search.descend(
         place, own, network, label, start=start, keep=_KEEP,
@@ -185,7 +186,7 @@ def _adapt(plan, adaptive, records):
 
 def _by_perturbation(folder, plan, label) -> Found:
   """DARTS-PT."""
-  network = supernet_search.build(plan)
+  network = supernet_plan.build(plan)
   state, derived, records = supernet_search.descend(
       folder, plan, network, label)
   found = supernet_search.conclude(plan, network, derived, records)

@@ -5,11 +5,9 @@ history.jsonl (a line per epoch: metrics, weights of the candidates, derived
 architecture, counts, warning) and checkpoints/search/.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-import contextlib
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import functools
-import os
 import pathlib
 from typing import Any, NamedTuple
 
@@ -19,10 +17,10 @@ import numpy as np
 
 from nas_jax import base
 from nas_jax import checkpoint
-from nas_jax import cost
 from nas_jax import descent
 from nas_jax import parallel
 from nas_jax import progress
+from nas_jax import supernet_plan
 from nas_jax.data import batches
 from nas_jax.data import images as image_data
 from nas_jax.data import splits
@@ -33,40 +31,20 @@ from nas_jax.supernets import bilevel
 from nas_jax.supernets import curvature
 from nas_jax.supernets import darts
 from nas_jax.supernets import derive
-from nas_jax.supernets import engine as engines
 from nas_jax.supernets import methods
 from nas_jax.supernets import monitor
 from nas_jax.supernets import relax
 from nas_jax.supernets import stopping
 from nas_jax.training import classify
-from nas_jax.training import recipes
 from nas_jax.training import schedules
 
+Plan = supernet_plan.Plan
+Network = supernet_plan.Network
 Record = dict[str, Any]
-Spec = darts.Spec | bench201.Spec
-EIGENVALUES = ('off', 'lanczos', 'full')
 EVERY = 2  # epochs between two eigenvalues
 # Steps between looks at the loss where a step should not be waited for.
 _CHECK_EVERY = 20
-_GIB = 2**30
 _VALIDATION_ORDER = 1  # Sets its order apart from that of training images.
-
-
-class Plan(NamedTuple):
-  """What a search depends on, beside its folder."""
-  method: methods.Method
-  context: methods.Context
-  alphas: bilevel.Settings
-  spec: Spec
-  recipe: recipes.Recipe  # of the weights
-  data: image_data.ImageData
-  features: int
-  num_cells: int
-  seed: int
-  eigenvalue: str = 'off'
-  execution: str = 'auto'
-  num_devices: int = 1
-  remat: bool = False
 
 
 class Found(NamedTuple):
@@ -75,14 +53,6 @@ class Found(NamedTuple):
   records: list[Record]  # of all epochs
   seconds: float  # compiling and searching, those of earlier runs included
   ended: str  # why
-
-
-class Network(NamedTuple):
-  """A search network, ready to train."""
-  spec: Spec
-  candidates: Mapping[str, Sequence[Sequence[str]]]
-  engine: engines.Engine
-  pick: Callable[[relax.Alphas], engines.Engine] | None
 
 
 def run(folder: pathlib.Path, plan: Plan, label: str) -> Found:
@@ -96,81 +66,9 @@ def run(folder: pathlib.Path, plan: Plan, label: str) -> Found:
   Raises:
     ValueError: nothing can be derived, or what does not fit.
   """
-  network = build(plan)
+  network = supernet_plan.build(plan)
   state, derived, records = descend(folder, plan, network, label)
   return conclude(plan, network, derived, records)
-
-
-def build(plan: Plan) -> Network:
-  """Compiles the search network; says before what memory it needs.
-
-  Raises:
-    ValueError: what does not fit together.
-  """
-  module = bench201 if isinstance(plan.spec, bench201.Spec) else darts
-  print(memory_of(plan), flush=True)
-  common = dict(
-      recipe=plan.recipe,
-      task=classify.task_of(plan.data, plan.recipe.standardise),
-      rows=module.rows, num_devices=plan.num_devices)
-  engine = engines.make(graph_of(plan), execution=plan.execution, **common)
-  pick = None
-  if plan.method.samples and engines.in_blocks(plan.execution):
-    pick = engines.one_path(engine, functools.partial(graph_of, plan), **common)
-  candidates = {kind: getattr(plan.spec, kind) for kind in module.KINDS}
-  return Network(plan.spec, candidates, engine, pick)
-
-
-def graph_of(plan: Plan, chosen: Mapping[str, tuple[int, ...]] | None = None
-             ) -> graph.Graph:
-  """The search network.
-
-  Args:
-    plan: of the search.
-    chosen: kind -> candidate of each edge, all if not given.
-
-  Raises:
-    ValueError: features that do not split, or an image too small.
-  """
-  module = bench201 if isinstance(plan.spec, bench201.Spec) else darts
-  style = module.STYLE
-  if plan.num_devices > 1:
-    style = dataclasses.replace(style, axis_name=parallel.BATCH_AXIS)
-  return module.build(
-      plan.spec, image_shape=plan.data.train.images.shape[1:],
-      num_classes=plan.data.num_classes, features=plan.features,
-      num_cells=plan.num_cells, remat=plan.remat, style=style, chosen=chosen)
-
-
-def memory_of(plan: Plan) -> str:
-  """What a step needs, in a line, and what to change where it is too much."""
-  size = plan.recipe.batch_size // plan.num_devices
-  alone = graph_of(plan._replace(num_devices=1))  # Asks no other device.
-  needed = cost.estimate_memory(alone, size).total
-  stats = jax.local_devices()[0].memory_stats() or {}
-  there = stats.get('bytes_limit') or (
-      os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES'))
-  text = (f'search network of {plan.num_cells} cells: a step with {size} '
-          f'images needs about {needed / _GIB:.2f} of {there / _GIB:.1f} GiB '
-          'of memory')
-  return text if needed < there else f'{text}. Choose {_advice(plan)}'
-
-
-@contextlib.contextmanager
-def memory_explained(plan: Plan) -> Iterator[None]:
-  """Says what to change when memory runs out.
-
-  Raises:
-    ValueError: it did.
-  """
-  try:
-    yield
-  except (MemoryError, jax.errors.JaxRuntimeError) as e:
-    if not classify.out_of_memory(e):
-      raise
-    first = str(e).splitlines()[0][:200] if str(e) else 'MemoryError'
-    raise ValueError(f'out of memory with {plan.recipe.batch_size} images at a '
-                     f'time ({first}). Choose {_advice(plan)}') from e
 
 
 def descend(
@@ -183,7 +81,7 @@ def descend(
   Args:
     folder: of this descent.
     plan: what to do.
-    network: see `build`.
+    network: see `supernet_plan.build`.
     label: what the progress is called.
     start: a state of an earlier descent, with which to go on; at the end of
       an epoch.
@@ -386,16 +284,10 @@ class _Describer:
         monitor.hessian(product, kinds, weight_decay=decay))
 
 
-def _advice(plan) -> str:
-  remat = '' if plan.remat else '--remat, '
-  return (f'{remat}a --search_batch_size below {plan.recipe.batch_size}, fewer '
-          '--search_features, or more --num_devices')
-
-
 def _stops(plan, candidates, records) -> bool:
   return stop_of(plan, candidates, records) is not None
 
 
-def _gates(spec: Spec) -> dict[str, tuple[int, ...]]:
+def _gates(spec: supernet_plan.Spec) -> dict[str, tuple[int, ...]]:
   module = bench201 if isinstance(spec, bench201.Spec) else darts
   return module.gate_shapes(spec)

@@ -3,6 +3,7 @@ import pytest
 from experiments import darts_cnn
 from nas_jax import cost
 from nas_jax import gradient_on_images
+from nas_jax import supernet_plan
 from nas_jax import supernet_search
 from nas_jax.data import images as image_data
 from nas_jax.data import splits
@@ -110,23 +111,23 @@ def test_a_batch_must_fit_both_halves():
 
 def test_memory_is_told_before_and_explained_after(digits, monkeypatch):
   plan = _plan(digits, search_features=2, search_num_cells=2, space='s2')
-  text = supernet_search.memory_of(plan)
+  text = supernet_plan.memory_of(plan)
   assert text.startswith(
       'search network of 2 cells: a step with 64 images needs about 0.0')
   assert text.endswith('GiB of memory')
-  assert 'a step with 32 images' in supernet_search.memory_of(
+  assert 'a step with 32 images' in supernet_plan.memory_of(
       plan._replace(num_devices=2))
   monkeypatch.setattr(
-      supernet_search.cost, 'estimate_memory',
+      supernet_plan.cost, 'estimate_memory',
       lambda net, size: cost.Memory(0, 0, 2**50, 0, 0))
   advice = ('Choose --remat, a --search_batch_size below 64, fewer '
             '--search_features, or more --num_devices')
-  assert supernet_search.memory_of(plan).endswith(advice)
+  assert supernet_plan.memory_of(plan).endswith(advice)
   with pytest.raises(ValueError, match=f'out of memory.*{advice}'):
-    with supernet_search.memory_explained(plan):
+    with supernet_plan.memory_explained(plan):
       raise MemoryError
   with pytest.raises(KeyError):
-    with supernet_search.memory_explained(plan):
+    with supernet_plan.memory_explained(plan):
       raise KeyError
 
 
@@ -135,7 +136,7 @@ def test_all_methods_have_a_network_at_the_smallest_scale(digits):
     plan = gradient_on_images.plan_of(gradient_on_images.Settings(
         **darts_cnn.SMOKE | dict(method=name)), digits, 0)
     assert plan.method is methods.METHODS[name]
-    net = supernet_search.graph_of(plan)
+    net = supernet_plan.graph_of(plan)
     assert len(net.gates) == 28
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from nas_jax import supernet_remedies
+from nas_jax import supernet_plan
 from nas_jax import supernet_search
 from nas_jax.data import images as image_data
 from nas_jax.data import source
@@ -25,7 +26,7 @@ def _plan(method, epochs, spec=None, **changes):
       epochs=epochs, batch_size=16, eval_batch_size=16, learning_rate=.05,
       final_learning_rate=.001, schedule='cosine_per_epoch', crop_padding=0,
       weight_decay=3e-4, flip=False)
-  return supernet_search.Plan(**(dict(
+  return supernet_plan.Plan(**(dict(
       method=methods.METHODS[method], context=methods.Context(epochs),
       alphas=bilevel.Settings(learning_rate=.01),
       spec=spec or darts.uniform(('skip_connect', 'max_pool_3x3'), nodes=1),
