@@ -107,7 +107,7 @@ def test_a_training_that_diverges_has_no_numbers(tmp_path):
   corpus = _corpus(source_losses=(1., 1.), unit='character')
   recipe = language_recipes.load(
       'fast', epochs=2, batch_size=4, bptt=6, eval_batch_size=3,
-      learning_rate=1e30)
+      learning_rate=1e38)
   result, _ = language_training.train_and_test(
       tmp_path, _job(corpus, recipe=recipe), corpus, 'diverges')
   assert result['epochs'] == 0
