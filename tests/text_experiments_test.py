@@ -59,27 +59,36 @@ def no_finals(monkeypatch):
   monkeypatch.setattr(language_training, 'train_and_test', train_and_test)
 
 
-def test_a_run_ends_with_a_cell(tmp_path, capsys, folder):
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory, folder):
+  """The workdir of a run of NAO, undisturbed, and its settings."""
+  workdir = tmp_path_factory.mktemp('finished')
   settings = _settings('nao', dataset=f'text:{folder}')
-  summary = nao_text.main(tmp_path, settings)
+  nao_text.main(workdir, settings)
+  return workdir, settings
+
+
+def test_a_run_ends_with_a_cell(capsys, folder, finished):
+  workdir, settings = finished
+  summary = records.read_json(workdir / 'summary.json')
   assert summary['search']['num_children'] == 4
   assert set(summary['result']) == set(summary['random_search'])
   assert set(summary['beside']) == {
       'LSTM of equal size', 'bigrams', 'unigrams'}
-  found = language_training.load(tmp_path)
+  found = language_training.load(workdir)
   assert found.config['genotype'] == genotypes.to_json(
-      presets.load(tmp_path).genotype)
+      presets.load(workdir).genotype)
   assert language_training.evaluate(
       found, text.load(f'text:{folder}')) == pytest.approx(
           summary['result']['test_perplexity'])
-  page = (tmp_path / 'report.html').read_text()
+  page = (workdir / 'report.html').read_text()
   assert 'nao on text:' in page and 'LSTM of equal size' in page
   # Run again, it is told again.
-  before = (tmp_path / 'history.jsonl').read_bytes()
+  before = (workdir / 'history.jsonl').read_bytes()
   capsys.readouterr()
-  assert nao_text.main(tmp_path, settings) == records.read_json(
-      tmp_path / 'summary.json')
-  assert (tmp_path / 'history.jsonl').read_bytes() == before
+  assert nao_text.main(workdir, settings) == records.read_json(
+      workdir / 'summary.json')
+  assert (workdir / 'history.jsonl').read_bytes() == before
   assert 'LSTM of equal size' in capsys.readouterr().out
 
 
@@ -98,9 +107,9 @@ def test_both_searches_of_nas_rl_train_as_many_children(
 
 
 def test_a_search_goes_on_where_it_stopped(
-    tmp_path, monkeypatch, folder, no_finals):
+    tmp_path, monkeypatch, finished, no_finals):
   """No child is trained twice, and the run is the undisturbed one."""
-  settings = _settings('nao', dataset=f'text:{folder}')
+  whole, settings = finished
   fit, calls = training.fit, []
 
   def interrupted(*args, **kwargs):
@@ -109,7 +118,6 @@ def test_a_search_goes_on_where_it_stopped(
       raise KeyboardInterrupt
     return fit(*args, **kwargs)
 
-  nao_text.main(tmp_path / 'whole', settings)
   monkeypatch.setattr(training, 'fit', interrupted)
   with pytest.raises(KeyboardInterrupt):
     nao_text.main(tmp_path / 'run', settings)
@@ -117,7 +125,7 @@ def test_a_search_goes_on_where_it_stopped(
   nao_text.main(tmp_path / 'run', settings)
   assert [_timeless(line) for line in records.read(
       tmp_path / 'run' / 'history.jsonl')] == [_timeless(line) for line in (
-          records.read(tmp_path / 'whole' / 'history.jsonl'))]
+          records.read(whole / 'history.jsonl'))]
   # One of each child, and the one that was interrupted.
   assert len(calls) == 1 + len(records.read(
       tmp_path / 'run' / 'children.jsonl'))

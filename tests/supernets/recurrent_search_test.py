@@ -136,8 +136,10 @@ def test_the_first_order_is_the_validation_loss_of_all_weights_as_they_are(
   search, state, _ = first
   train, validation = next(_pairs(3))
   after, _ = search.update(_KEY, state, train, validation)
-  grads = jax.grad(_loss, 3)(_net(1), state, state.params, state.alphas,
-                             state.validation_hidden, validation)
+  net = _net(1)
+  grads = jax.jit(lambda state, batch: jax.grad(_loss, 3)(
+      net, state, state.params, state.alphas, state.validation_hidden, batch))(
+          state, validation)
   mean = .9 * state.adam.mu['recurrent'] + .1 * (
       grads['recurrent'] + 1e-3 * state.alphas['recurrent'])
   np.testing.assert_allclose(after.adam.mu['recurrent'], mean, atol=1e-7)
@@ -152,15 +154,17 @@ def test_weights_step_with_the_new_alphas_clipped_and_decayed(first):
   train, validation = next(_pairs(3))
   after, _ = search.update(_KEY, state, train, validation)
 
+  net = _net(1)
+
   def loss(params):
     own = recurrent_search.with_alphas(params, after.alphas)
-    out = _net(1).train.apply(
+    out = net.train.apply(
         own, train.inputs, [recurrent.State(state.hidden, state.norm)])
     changes = jnp.mean(jnp.square(out.raw[1:] - out.raw[:-1]))
     return language.mean_loss(
         own, out.outputs, train.targets) + 1e-3 * changes
 
-  grads = jax.grad(loss)(state.params)
+  grads = jax.jit(jax.grad(loss))(state.params)
   scale = .25 / _norm(grads)
   assert scale < 1
   wanted = jax.tree.map(lambda w, g: w - 2. * (scale * g + 1e-2 * w),
