@@ -1,14 +1,21 @@
 """Do searches of recurrent cells find better ones than chance?
 
 python -m benchmarks.text_searches --workdir=DIR [--dataset=grammar|ptb|...]
-    [--data_dir=DIR] [--max_train=N] [--methods=nas_rl,...] [--seeds=3]
-    [--output=FILE]
+    [--data_dir=DIR] [--unit=word|character] [--max_train=N]
+    [--max_validation=N] [--max_vocabulary=N] [--sizes=smoke|word|character]
+    [--methods=nas_rl,...] [--seeds=3] [--output=FILE]
 
 Each method is its experiment with the settings of --scale=smoke, once per
 seed: what it found is trained from scratch and tested once, beside what random
-search found with as many evaluations (for DARTS: the best of as many random
+search found with as many evaluations (for DARTS: the best of some random
 cells) and an LSTM of as many parameters, trained in the same way. Finished
 runs are kept in the workdir; the same command goes on.
+
+With --sizes=word or character the children are small, many, and trained just
+long enough for two trainings of one cell to agree more than those of two cells:
+of 60,000 words of Penn Treebank with --max_vocabulary=1000, or of 200,000 of
+its characters. Where children are trained from scratch, those of the second
+half of a search are compared with all random ones, too.
 """
 
 import argparse
@@ -24,6 +31,7 @@ from experiments import nao_text
 from experiments import nao_ws_text
 from experiments import nas_rl_text
 from nas_jax import memory
+from nas_jax import records
 from nas_jax import statistics
 
 _METHODS = {
@@ -32,6 +40,11 @@ _METHODS = {
     'darts': (darts_rnn, {'order': 'first'}),
     'darts_second': (darts_rnn, {'order': 'second'})}
 _LSTM = 'LSTM of equal size'
+_WORST = 1e6
+_FROM_SCRATCH = ('nas_rl', 'nao', 'darts', 'darts_second')
+# Units, epochs of a child and steps of its windows; epochs of shared weights
+# and of the search network.
+_SIZES = {'word': (32, 3, 20, 40, 10), 'character': (24, 2, 40, 24, 6)}
 
 
 def main() -> None:
@@ -39,7 +52,11 @@ def main() -> None:
   parser.add_argument('--workdir', required=True, type=pathlib.Path)
   parser.add_argument('--dataset', default='grammar')
   parser.add_argument('--data_dir')
+  parser.add_argument('--unit', default='word')
   parser.add_argument('--max_train', type=int)
+  parser.add_argument('--max_validation', type=int)
+  parser.add_argument('--max_vocabulary', type=int)
+  parser.add_argument('--sizes', default='smoke', choices=['smoke', *_SIZES])
   parser.add_argument('--methods', default=','.join(_METHODS))
   parser.add_argument('--seeds', type=int, default=3)
   parser.add_argument('--output', help='JSON file of the results')
@@ -60,25 +77,69 @@ def main() -> None:
         f'{name} {line[name][0]:.2f} +- {line[name][1]:.2f}'
         for name in ('result', 'random_search', 'lstm'))
         + f'   against random: p = {line["p"]:.2f}')
+    if 'children' in line:
+      print('  children: median of the second half '
+            f'{line["children"]["late"]:.2f}, of random ones '
+            f'{line["children"]["random"]:.2f}, '
+            f'p = {line["children"]["p"]:.2g}')
   result_file.save(
-      args.output, load, dataset=args.dataset.split(os.sep)[-1],
-      max_train=args.max_train, summary=summary, rows=rows)
+      args.output, load, **_corpus(args) | {
+          'dataset': args.dataset.split(os.sep)[-1]}, sizes=args.sizes,
+      summary=summary, rows=rows)
 
 
 def _run(args, method, seed) -> dict:
   """One run of an experiment, or what is kept of it."""
   module, changes = _METHODS[method]
-  settings = module.Settings(**module.SMOKE | changes | dict(
-      scale='smoke', dataset=args.dataset, data_dir=args.data_dir,
-      max_train=args.max_train, seed=seed))
-  found = module.main(args.workdir / method / str(seed), settings)
+  settings = module.Settings(
+      **module.SMOKE | _changes(args.sizes, method) | changes | _corpus(args),
+      scale='smoke', data_dir=args.data_dir, seed=seed)
+  folder = args.workdir / method / str(seed)
+  found = module.main(folder, settings)
   return {'method': method, 'seed': seed, 'result': found['result'],
           'random_search': found['random_search'],
           'lstm': found['beside'][_LSTM], 'others': {
               name: value for name, value in found['beside'].items()
               if name != _LSTM},
           'best_possible_perplexity': found['best_possible_perplexity'],
-          'cost': found['cost']}
+          'cost': found['cost'], 'children': {
+              name: [_perplexity(child['metrics'])
+                     for child in records.read(place / 'history.jsonl')]
+              for name, place in (
+                  ('result', folder),
+                  ('random_search', folder / 'random_search'))}}
+
+
+def _perplexity(metrics) -> float | None:
+  return None if metrics['failed'] else metrics['validation_perplexity']
+
+
+def _corpus(args) -> dict:
+  return {name: getattr(args, name) for name in (
+      'dataset', 'unit', 'max_train', 'max_validation', 'max_vocabulary')}
+
+
+def _changes(sizes, method) -> dict:
+  """Settings that differ from those of the scale smoke."""
+  if sizes == 'smoke':
+    return {}
+  hidden, epochs, bptt, shared_epochs, search_epochs = _SIZES[sizes]
+  found = dict(
+      hidden=hidden, epochs=epochs, bptt=bptt, final_hidden=hidden,
+      final_epochs=2 * epochs, final_bptt=bptt, final_learning_rate=.02)
+  if method in _FROM_SCRATCH:
+    found |= dict(learning_rate=.02)
+  else:
+    found |= dict(epochs=shared_epochs)
+  return found | {
+      # Trees differ so much that one epoch shows it.
+      'nas_rl': dict(epochs=1, num_children=80),
+      'nao': dict(num_nodes=4, num_children=32, num_initial=16, num_seeds=8,
+                  num_new=8),
+      'enas': dict(num_nodes=4, num_children=40),
+      'nao_ws': dict(num_nodes=4, update_every=shared_epochs // 4)}.get(
+          method, dict(num_nodes=4, num_children=12, search_hidden=hidden,
+                       search_epochs=search_epochs, search_bptt=bptt))
 
 
 def _summary(rows, method) -> dict:
@@ -88,10 +149,30 @@ def _summary(rows, method) -> dict:
   spread = lambda x: [float(x.mean()),
                       float(x.std(ddof=1)) if len(x) > 1 else 0.]
   names = ('result', 'random_search', 'lstm')
-  return {'method': method, 'runs': len(of('result')),
+  line = {'method': method, 'runs': len(of('result')),
           **{name: spread(of(name)) for name in names},
           'p': float(statistics.rank_sum_p(of('result'),
                                            of('random_search')))}
+  if method in _FROM_SCRATCH:
+    line['children'] = _children(
+        [row['children'] for row in rows if row['method'] == method],
+        first=method in ('nas_rl', 'nao'))
+  return line
+
+
+def _children(found, first) -> dict:
+  """The second half of a search (DARTS: all cells) beside random cells.
+
+  A child that failed counts as worse than any other.
+  """
+  numbers = lambda children: [_WORST if p is None else p for p in children]
+  late, random = [], []
+  for run in found:
+    children = numbers(run['result'])
+    late += children[len(children) // 2 if first else 0:]
+    random += numbers(run['random_search'])
+  return {'late': float(np.median(late)), 'random': float(np.median(random)),
+          'p': float(statistics.rank_sum_p(np.array(late), np.array(random)))}
 
 
 if __name__ == '__main__':
