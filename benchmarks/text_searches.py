@@ -40,7 +40,8 @@ _METHODS = {
     'darts': (darts_rnn, {'order': 'first'}),
     'darts_second': (darts_rnn, {'order': 'second'})}
 _LSTM = 'LSTM of equal size'
-_WORST = 1e6
+_NAMES = ('result', 'random_search', 'lstm')
+_WORST = 1e6  # stands for a training that diverged
 _FROM_SCRATCH = ('nas_rl', 'nao', 'darts', 'darts_second')
 # Units, epochs of a child and steps of its windows; epochs of shared weights
 # and of the search network.
@@ -69,13 +70,14 @@ def main() -> None:
     for method in args.methods.split(','):
       rows.append(_run(args, method, seed))
       print(f'seed {seed} {method:14}' + ''.join(
-          f'{name} {rows[-1][name]["test_perplexity"]:.2f}  '
-          for name in ('result', 'random_search', 'lstm')), flush=True)
+          f'{name} {_tested(rows[-1], name):.2f}  ' for name in _NAMES),
+            flush=True)
   summary = [_summary(rows, method) for method in args.methods.split(',')]
   for line in summary:
     print(f'{line["method"]:14}' + '   '.join(
         f'{name} {line[name][0]:.2f} +- {line[name][1]:.2f}'
-        for name in ('result', 'random_search', 'lstm'))
+        + f' ({line["diverged"][name]} diverged)' * (
+            line['diverged'][name] > 0) for name in _NAMES)
         + f'   against random: p = {line["p"]:.2f}')
     if 'children' in line:
       print('  children: median of the second half '
@@ -142,17 +144,30 @@ def _changes(sizes, method) -> dict:
                        search_epochs=search_epochs, search_bptt=bptt))
 
 
+def _tested(row, name) -> float:
+  found = row[name]['test_perplexity']
+  return _WORST if found is None else found
+
+
 def _summary(rows, method) -> dict:
-  """Mean and standard deviation; p of a two-sided rank-sum test."""
-  of = lambda name: np.array([
-      row[name]['test_perplexity'] for row in rows if row['method'] == method])
-  spread = lambda x: [float(x.mean()),
-                      float(x.std(ddof=1)) if len(x) > 1 else 0.]
-  names = ('result', 'random_search', 'lstm')
-  line = {'method': method, 'runs': len(of('result')),
-          **{name: spread(of(name)) for name in names},
-          'p': float(statistics.rank_sum_p(of('result'),
-                                           of('random_search')))}
+  """Mean and standard deviation; p of a two-sided rank-sum test.
+
+  Trainings that diverged are counted, and in p worse than any other.
+  """
+  of = {name: np.array([_tested(row, name) for row in rows
+                        if row['method'] == method]) for name in _NAMES}
+
+  def spread(values):
+    kept = values[values < _WORST]
+    return [float(kept.mean()) if len(kept) else _WORST,
+            float(kept.std(ddof=1)) if len(kept) > 1 else 0.]
+
+  line = {'method': method, 'runs': len(of['result']),
+          **{name: spread(of[name]) for name in _NAMES},
+          'diverged': {name: int(np.sum(of[name] >= _WORST))
+                       for name in _NAMES},
+          'p': float(statistics.rank_sum_p(of['result'],
+                                           of['random_search']))}
   if method in _FROM_SCRATCH:
     line['children'] = _children(
         [row['children'] for row in rows if row['method'] == method],
