@@ -113,7 +113,8 @@ def _run(args, method, seed) -> dict:
 
 
 def _perplexity(metrics) -> float | None:
-  return None if metrics['failed'] else metrics['validation_perplexity']
+  return None if metrics['failed'] else round(
+      metrics['validation_perplexity'], 3)
 
 
 def _corpus(args) -> dict:
