@@ -114,7 +114,10 @@ def train(folder: pathlib.Path, job: Job, corpus: text.Corpus, label: str
       return training.perplexity(trainer, state, tokens, batch_size)
 
   if training.diverged(log):
-    logging.warning('%s diverged in epoch %d', label, log[-1]['epoch'])
+    logging.warning(
+        '%s diverged in epoch %d: its learning_rate %g is too high for this '
+        'architecture; choose a lower one', label, log[-1]['epoch'],
+        job.recipe.learning_rate)
     return Outcome(math.inf, perplexity, 0, seconds)
   best = training.best(log)
   return Outcome(training.exp(best['validation_loss']), perplexity,
