@@ -11,6 +11,7 @@ import itertools
 import pathlib
 from typing import Any, NamedTuple
 
+from absl import logging
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -97,6 +98,9 @@ def run(folder: pathlib.Path, searcher: Searcher, seed: int, label: str
       shown['perplexity'] = record['supernet_perplexity']
       bar.update(**shown)
       board.write(record['epoch'], shown)
+      if record['warning']:
+        logging.warning('%s, epoch %d: %s', label, record['epoch'],
+                        record['warning'])
     _, derived, records = descent.descend(
         jax.random.key(seed), searcher.search,
         lambda step: pairs(plan, seed, step), num_steps=ends[-1],
@@ -166,11 +170,14 @@ def _describe(searcher: Searcher, state: recurrent_search.State,
   kinds = {recurrent.KIND: [list(recurrent.CANDIDATES)] * len(alphas)}
   weights = {recurrent.KIND: np.asarray(jax.nn.softmax(alphas), float)}
   cell = recurrent.derive(alphas)
-  counts = monitor.census(weights, kinds, tuple(name for name, _ in cell.nodes))
+  activations = tuple(name for name, _ in cell.nodes)
+  counts = monitor.census(weights, kinds, activations)
   return {
       'epoch': len(before),
       'supernet_perplexity': journal.number(perplexity(searcher, state)),
       'genotype': genotypes.to_json(cell),
       'weights': {k: np.round(v, 6).tolist() for k, v in weights.items()},
       'candidates': kinds,
-      'census': {k: v._asdict() for k, v in counts.items()}, 'warning': None}
+      'census': {k: v._asdict() for k, v in counts.items()},
+      'warning': monitor.recurrent_warning(
+          counts[recurrent.KIND], activations)}

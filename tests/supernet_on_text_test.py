@@ -108,6 +108,25 @@ def test_an_interrupted_search_ends_with_the_same_bits(tmp_path, monkeypatch):
   assert other.seconds > 0
 
 
+def test_a_cell_of_identities_is_warned_of(tmp_path, caplog):
+  plan = _plan()
+  searcher = supernet_on_text.build(plan._replace(
+      recipe=dataclasses.replace(plan.recipe, epochs=1)))
+  search = searcher.search
+
+  def init(key):  # Identity leads from the beginning.
+    state = search.init(key)
+    return state._replace(alphas={
+        'recurrent': state.alphas['recurrent'].at[:, 4].set(5.)})
+
+  supernet_on_text.run(tmp_path, searcher._replace(
+      search=search._replace(init=init)), 0, 'search')
+  line, = records.read(tmp_path / 'history.jsonl')
+  assert line['warning'].startswith(
+      'The search seems to collapse: all 1 nodes of the derived cell are ident')
+  assert line['warning'] in caplog.text
+
+
 def test_a_search_that_diverges_says_so(tmp_path):
   plan = _plan()
   searcher = supernet_on_text.build(plan._replace(

@@ -99,6 +99,28 @@ def warning(counts: Mapping[str, Census],
   return f'The search seems to collapse: {"; ".join(found)}.'
 
 
+def recurrent_warning(count: Census, activations: Sequence[str]
+                      ) -> str | None:
+  """What is wrong with a search of recurrent cells, in words, or None.
+
+  Identity is to a recurrent cell what a skip is to one of images. While all
+  weights are about equal, nothing is wrong.
+
+  Args:
+    count: see `census`.
+    activations: of all nodes of the derived cell.
+
+  Note: That it is wrong is an observation made here: a cell of identities alone
+    diverged when it was trained, see docs/results.md.
+  """
+  decided = count.largest * count.candidates >= _EQUAL
+  if not decided or set(activations) != {'identity'}:
+    return None
+  return (f'The search seems to collapse: all {len(activations)} nodes of the '
+          'derived cell are identities, so its states have no bounds, and its '
+          'own training may diverge.')
+
+
 def hessian(product: Product, alphas: relax.Alphas, *,
             weight_decay: float = 1e-3) -> np.ndarray:
   """float64[n, n]: of a loss in all n alphas, in order of the kinds' names.

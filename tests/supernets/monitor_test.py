@@ -71,6 +71,24 @@ def test_a_collapse_is_said_in_words():
             'none',) * none + ('nor_conv_3x3',) * (4 - none))) == said
 
 
+def test_a_recurrent_cell_of_identities_is_warned_of():
+  names = ['none', 'tanh', 'relu', 'sigmoid', 'identity']
+
+  def warn(largest, *activations):
+    rows = np.full((3, 5), (1 - largest) / 4)
+    rows[:, 4] = largest
+    return monitor.recurrent_warning(monitor.census(
+        {'recurrent': rows}, {'recurrent': [names] * 3},
+        activations)['recurrent'], activations)
+
+  assert warn(.3, 'identity', 'identity') == (
+      'The search seems to collapse: all 2 nodes of the derived cell are '
+      'identities, so its states have no bounds, and its own training may '
+      'diverge.')
+  assert warn(.3, 'identity', 'tanh') is None
+  assert warn(.205, 'identity', 'identity') is None  # Nothing is decided.
+
+
 def _product(loss):
   """By differentiating twice in reverse."""
   @jax.jit
