@@ -5,7 +5,6 @@ import pytest
 
 from nas_jax import problem
 from nas_jax import search_on_images
-from nas_jax import workflow
 from nas_jax.evaluators import estimate
 from nas_jax.spaces import block
 from nas_jax.spaces import chain
@@ -105,11 +104,9 @@ def test_integers():
     problem.integers('sizes', '1,x')
 
 
-def test_the_cost_is_children_times_seconds(monkeypatch):
-  monkeypatch.setattr(estimate, 'of_child', lambda *args, **kwargs:
-                      estimate.Estimate(compile=7., train=89., validate=1.))
-  text = workflow._estimate(
-      _make(), _settings(num_children=9600, num_devices=1), True)
+def test_the_cost_is_children_times_seconds():
+  text = estimate.line(
+      estimate.Estimate(compile=7., train=89., validate=1.), 9600, 1, True)
   # 90 s x 9,600 children are ten days.
   assert text.startswith('estimated cost: 9,600 children x 90.0 s = 10 d 00 h '
                          'on 1 device(s) of ')
