@@ -39,6 +39,6 @@ setuptools.setup(
         'png': _PNG,
         # Only to prepare a data set of tensorflow-datasets.
         'tfds-prepare': [*_TFDS, 'tensorflow', 'importlib_resources'],
-        'test': ['pytest>=8.0', *_TFDS, *_PNG],
+        'test': ['pytest>=8.0', 'pytest-xdist>=3.6', *_TFDS, *_PNG],
     },
 )
