@@ -14,6 +14,7 @@ import jax
 
 from nas_jax import checkpoint
 from nas_jax import cost
+from nas_jax import memory
 from nas_jax import progress
 from nas_jax import trained
 from nas_jax.data import batches
@@ -157,19 +158,12 @@ def epochs_done(folder: pathlib.Path) -> int:
   return max(checkpoint.steps(folder / 'checkpoints' / 'training'), default=0)
 
 
-@contextlib.contextmanager
-def _memory_explained(job: Job):
-  try:
-    yield
-  except (MemoryError, jax.errors.JaxRuntimeError) as e:
-    if not classify.out_of_memory(e):
-      raise
-    recipe = job.recipe
-    size = recipe.batch_size // (recipe.accumulate * job.num_devices)
-    first = str(e).splitlines()[0][:200] if str(e) else 'MemoryError'
-    raise ValueError(
-        f'out of memory with {size} images at a time on each of '
-        f'{job.num_devices} devices ({first}). Choose {job.advice}') from e
+def _memory_explained(job: Job) -> contextlib.AbstractContextManager[None]:
+  recipe = job.recipe
+  size = recipe.batch_size // (recipe.accumulate * job.num_devices)
+  return memory.explained(
+      f'{size} images at a time on each of {job.num_devices} devices',
+      job.advice)
 
 
 def _say_memory(step: jax.stages.Compiled, label: str) -> None:

@@ -5,7 +5,7 @@ and, when it is over, checkpoints/weights/ (the parameters of the best
 validation, averaged ones if they were).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 import contextlib
 import dataclasses
 import math
@@ -19,13 +19,13 @@ import numpy as np
 
 from nas_jax import checkpoint
 from nas_jax import journal
+from nas_jax import memory
 from nas_jax import progress
 from nas_jax import records
 from nas_jax.data import text
 from nas_jax.networks import language
 from nas_jax.spaces import genotypes
 from nas_jax.spaces import presets
-from nas_jax.training import classify
 from nas_jax.training import language as training
 from nas_jax.training import language_recipes
 
@@ -225,28 +225,18 @@ def evaluate(trained: Trained, corpus: text.Corpus, part: str = 'test',
       trainer, trained.params, getattr(corpus, part), batch_size))
 
 
-@contextlib.contextmanager
 def memory_explained(recipe: language_recipes.LanguageRecipe, prefix: str = ''
-                     ) -> Iterator[None]:
-  """Says what to change when memory runs out.
+                     ) -> contextlib.AbstractContextManager[None]:
+  """See `memory.explained`.
 
   Args:
     recipe: of what runs.
     prefix: of the flags of its settings.
-
-  Raises:
-    ValueError: it did.
   """
-  try:
-    yield
-  except (MemoryError, jax.errors.JaxRuntimeError) as e:
-    if not classify.out_of_memory(e):
-      raise
-    first = str(e).splitlines()[0][:200] if str(e) else 'MemoryError'
-    raise ValueError(
-        f'out of memory with {recipe.batch_size} streams of {recipe.bptt} '
-        f'steps ({first}). Choose a --{prefix}batch_size below '
-        f'{recipe.batch_size}, or a --{prefix}bptt below {recipe.bptt}') from e
+  return memory.explained(
+      f'{recipe.batch_size} streams of {recipe.bptt} steps',
+      f'a --{prefix}batch_size below {recipe.batch_size}, or a '
+      f'--{prefix}bptt below {recipe.bptt}')
 
 
 def _more(corpus, perplexity):

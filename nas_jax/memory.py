@@ -1,5 +1,7 @@
-"""What the C library and the kernel do with memory."""
+"""What the C library and the kernel do with memory, and when it runs out."""
 
+from collections.abc import Iterator
+import contextlib
 import ctypes
 import os
 import pathlib
@@ -62,3 +64,32 @@ def nearly_all_mapped() -> bool:
       return sum(1 for _ in file) > _ENOUGH * most
   except (OSError, ValueError):
     return False
+
+
+def out_of_memory(error: BaseException) -> bool:
+  """Whether a program did not fit."""
+  text = str(error).lower()
+  return isinstance(error, MemoryError) or (
+      isinstance(error, jax.errors.JaxRuntimeError) and (
+          'resource_exhausted' in text or 'out of memory' in text))
+
+
+@contextlib.contextmanager
+def explained(what: str, advice: str) -> Iterator[None]:
+  """Says what to change when memory runs out.
+
+  Args:
+    what: did not fit, such as '64 images at a time'.
+    advice: what to choose, such as 'a --batch_size below 64'.
+
+  Raises:
+    ValueError: it did.
+  """
+  try:
+    yield
+  except (MemoryError, jax.errors.JaxRuntimeError) as e:
+    if not out_of_memory(e):
+      raise
+    first = str(e).splitlines()[0][:200] if str(e) else 'MemoryError'
+    raise ValueError(
+        f'out of memory with {what} ({first}). Choose {advice}') from e

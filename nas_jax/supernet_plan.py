@@ -1,6 +1,6 @@
 """What one gradient search of cells on images depends on, and its network."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import dataclasses
 import functools
@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 
 from nas_jax import cost
+from nas_jax import memory
 from nas_jax import parallel
 from nas_jax.data import images as image_data
 from nas_jax.networks import graph
@@ -107,21 +108,10 @@ def memory_of(plan: Plan) -> str:
   return text if needed < there else f'{text}. Choose {_advice(plan)}'
 
 
-@contextlib.contextmanager
-def memory_explained(plan: Plan) -> Iterator[None]:
-  """Says what to change when memory runs out.
-
-  Raises:
-    ValueError: it did.
-  """
-  try:
-    yield
-  except (MemoryError, jax.errors.JaxRuntimeError) as e:
-    if not classify.out_of_memory(e):
-      raise
-    first = str(e).splitlines()[0][:200] if str(e) else 'MemoryError'
-    raise ValueError(f'out of memory with {plan.recipe.batch_size} images at a '
-                     f'time ({first}). Choose {_advice(plan)}') from e
+def memory_explained(plan: Plan) -> contextlib.AbstractContextManager[None]:
+  """See `memory.explained`."""
+  return memory.explained(
+      f'{plan.recipe.batch_size} images at a time', _advice(plan))
 
 
 def _advice(plan) -> str:

@@ -1,5 +1,7 @@
+import re
 import sys
 
+import jax
 import pytest
 
 from nas_jax import memory
@@ -35,3 +37,21 @@ def test_mappings_are_counted(monkeypatch, tmp_path):
   assert not memory.nearly_all_mapped()
   maps.write_text('a\n' * 7)
   assert memory.nearly_all_mapped()
+
+
+@pytest.mark.parametrize('error, expected', [
+    (MemoryError(), True), (ValueError('out of memory'), False),
+    (jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: x'), True),
+    (jax.errors.JaxRuntimeError('INTERNAL: x'), False)])
+def test_errors_of_memory(error, expected):
+  assert memory.out_of_memory(error) == expected
+
+
+def test_what_does_not_fit_says_what_to_change():
+  with pytest.raises(ValueError, match=re.escape(
+      'out of memory with 64 images (RESOURCE_EXHAUSTED: x). Choose 32')):
+    with memory.explained('64 images', '32'):
+      raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: x\ny')
+  with pytest.raises(jax.errors.JaxRuntimeError, match='INTERNAL'):
+    with memory.explained('64 images', '32'):
+      raise jax.errors.JaxRuntimeError('INTERNAL: x')

@@ -14,10 +14,10 @@ import jax
 import numpy as np
 
 from nas_jax import base
+from nas_jax import memory
 from nas_jax import parallel
 from nas_jax import records
 from nas_jax.spaces import genotypes
-from nas_jax.training import classify
 
 Child = dict[str, Any]  # genotype, reward, metrics, seconds, error
 Todo = dict[str, base.Genotype]  # by name
@@ -122,7 +122,7 @@ def train(
         child['reward'] = float(reward)
         child['metrics']['failed'] = 0.
   except (MemoryError, jax.errors.JaxRuntimeError) as e:
-    if not classify.out_of_memory(e):
+    if not memory.out_of_memory(e):
       raise
     child['error'] = f'out of memory: {str(e).splitlines()[0][:200]}'
   if child['error']:

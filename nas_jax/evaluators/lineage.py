@@ -13,6 +13,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from nas_jax import memory
 from nas_jax.data import batches
 from nas_jax.data import images as image_data
 from nas_jax.networks import dna as networks
@@ -140,7 +141,7 @@ def train(
   except (ValueError, OverflowError) as e:
     return failed(f'cannot be built: {e}')
   except (MemoryError, jax.errors.JaxRuntimeError) as e:
-    if not classify.out_of_memory(e):
+    if not memory.out_of_memory(e):
       raise
     return failed(f'out of memory: {str(e).splitlines()[0][:200]}')
   if found is None:

@@ -204,14 +204,6 @@ def take(split: image_data.Split, indices: np.ndarray) -> tuple[Array, Array]:
   return _gather(split.images, split.labels, indices)
 
 
-def out_of_memory(error: BaseException) -> bool:
-  """Whether a program did not fit."""
-  text = str(error).lower()
-  return isinstance(error, MemoryError) or (
-      isinstance(error, jax.errors.JaxRuntimeError) and (
-          'resource_exhausted' in text or 'out of memory' in text))
-
-
 @jax.jit
 def _gather(images, labels, indices):
   return images[indices], labels[indices]

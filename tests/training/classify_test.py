@@ -330,11 +330,3 @@ def test_a_batch_that_does_not_split():
       'devices (num_devices)')):
     classify.compile_trainer(
         _plain_net(), recipe, _PLAIN_TASK, execution='whole', num_devices=4)
-
-
-@pytest.mark.parametrize('error, expected', [
-    (MemoryError(), True), (ValueError('out of memory'), False),
-    (jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: x'), True),
-    (jax.errors.JaxRuntimeError('INTERNAL: x'), False)])
-def test_errors_of_memory(error, expected):
-  assert classify.out_of_memory(error) == expected
