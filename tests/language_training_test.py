@@ -79,8 +79,8 @@ def test_a_trained_model_is_evaluated_as_it_was_tested(trained):
     (dict(name='letters', vocabulary=tuple('abcdxy')),
      'the model was trained on counting with a vocabulary of 5, but that of '
      "letters has 6; only one of them has 'e'. A model is tested on a text of "
-     'its own vocabulary; to train the cell on another text name this folder as '
-     '--architecture'),
+     'its own vocabulary; to train the cell on another text name this folder '
+     'as --architecture'),
     (dict(name='other', vocabulary=tuple('edcba')),
      'the model was trained on counting with a vocabulary of 5, but that of '
      'other has 5; their order differs. A model '),
