@@ -179,6 +179,13 @@ def _verdict(summary: Mapping[str, Any]) -> str:
   if not summary.get('result'):
     return 'This run has no result yet.'
   result, other = summary['result'], summary.get('random_search')
+  diverged = [who for who, found in (
+      ('the result', result), ('the result of random search', other or {}))
+              if found.get('test_perplexity', 0) is None]
+  if diverged:
+    return (f'The training of {" and ".join(diverged)} diverged, so there is '
+            'nothing to compare: a lower learning rate may help '
+            '(train_language trains what was found again).')
   if summary.get('architecture'):
     recipe = (summary.get('recipe') or {}).get('name', 'unknown')
     return f'Trained by the recipe {recipe}; this was no search.'

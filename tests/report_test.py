@@ -240,6 +240,18 @@ def test_perplexity_is_better_when_low(workdir):
           'perplexity 61.5 against 60.25.') in page.text
 
 
+def test_a_training_that_diverged_is_said(workdir):
+  summary = {
+      'experiment': 'nao', 'dataset': 'grammar', 'seed': 0, 'scale': 'smoke',
+      'result': {'validation_perplexity': None, 'test_perplexity': None},
+      'random_search': {'test_perplexity': 7.}}
+  text = report.terminal_summary(summary, 'report.html')
+  assert 'The training of the result diverged, so there is nothing' in text
+  summary['random_search'] = {'test_perplexity': None}
+  text = report.terminal_summary(summary, 'report.html')
+  assert 'of the result and the result of random search diverged' in text
+
+
 def test_what_stands_beside_the_result_has_a_row(workdir):
   summary = {
       'experiment': 'nao', 'dataset': 'grammar', 'seed': 0, 'scale': 'smoke',
