@@ -43,21 +43,22 @@ def main() -> None:
                       help='256 as published')
   parser.add_argument('--bptt', type=int, default=35)
   torch_process.add_arguments(parser)
+  torch_process.add_builders(parser)
   args = parser.parse_args()
 
   torch_process.prepare_processes()
   load = os.getloadavg()
-  requests = _requests(args)
+  requests, scripts = _requests(args), _scripts(args)
   built = torch_process.build({
       (name, contender): functools.partial(
           torch_process.Process, python, request, script)
       for name, request in requests.items()
-      for contender, (python, script) in _scripts(args).items()},
+      for contender, (python, script) in scripts.items()},
                               args.builders)
   rows = []
   for name, request in requests.items():
     rows += _measure(args, name, request, {
-        contender: built[name, contender] for contender in _scripts(args)})
+        contender: built[name, contender] for contender in scripts})
   result_file.save(args.output, load, rows=rows, settings=vars(args))
 
 

@@ -43,6 +43,7 @@ def main() -> None:
   parser.add_argument('--lean', action='store_true',
                       help='PyTorch without gradients that nobody uses, too')
   torch_process.add_arguments(parser)
+  torch_process.add_builders(parser)
   args = parser.parse_args()
 
   torch_process.prepare_processes()

@@ -23,14 +23,18 @@ def add_arguments(parser: argparse.ArgumentParser, *, rounds: int = 4,
   """What every benchmark beside PyTorch asks for, see `in_turn`."""
   parser.add_argument('--rounds', type=int, default=rounds)
   parser.add_argument('--repeats', type=int, default=repeats)
-  parser.add_argument('--builders', type=int, default=1,
-                      help='contenders that are built at a time; more than one '
-                      'distorts the seconds of building')
   parser.add_argument('--torch', default='torch==2.13.0',
                       help='requirement of pip; empty to leave PyTorch out')
   parser.add_argument('--torch_python',
                       help='an interpreter with PyTorch, instead of installing')
   parser.add_argument('--output', help='JSON file of the results')
+
+
+def add_builders(parser: argparse.ArgumentParser) -> None:
+  """What `build` asks for."""
+  parser.add_argument('--builders', type=int, default=1,
+                      help='contenders that are built at a time; more than one '
+                      'distorts the seconds of building')
 
 
 def interpreter(args: argparse.Namespace) -> pathlib.Path | None:

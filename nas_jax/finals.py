@@ -93,10 +93,8 @@ def train(folder: pathlib.Path, job: Job, split: image_data.Split, label: str
         jax.random.fold_in(jax.random.key(job.seed), 1), trainer, job.recipe,
         split, seed=job.seed, folder=folder, label=label)
   if fit.diverged(log):
-    logging.warning(
-        '%s diverged in epoch %d: its learning_rate %g is too high for this '
-        'architecture; choose a lower one', label, log[-1]['epoch'],
-        job.recipe.learning_rate)
+    progress.warn_of_divergence(
+        label, log[-1]['epoch'], job.recipe.learning_rate)
   trained.save_weights(folder, job.config, classify.tested(job.recipe, state),
                        len(log))
 

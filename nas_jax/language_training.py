@@ -13,7 +13,6 @@ import os
 import pathlib
 from typing import Any, NamedTuple
 
-from absl import logging
 import jax
 import numpy as np
 
@@ -114,10 +113,8 @@ def train(folder: pathlib.Path, job: Job, corpus: text.Corpus, label: str
       return training.perplexity(trainer, state, tokens, batch_size)
 
   if training.diverged(log):
-    logging.warning(
-        '%s diverged in epoch %d: its learning_rate %g is too high for this '
-        'architecture; choose a lower one', label, log[-1]['epoch'],
-        job.recipe.learning_rate)
+    progress.warn_of_divergence(
+        label, log[-1]['epoch'], job.recipe.learning_rate)
     return Outcome(math.inf, perplexity, 0, seconds)
   best = training.best(log)
   return Outcome(training.exp(best['validation_loss']), perplexity,

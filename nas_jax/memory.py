@@ -74,6 +74,11 @@ def out_of_memory(error: BaseException) -> bool:
           'resource_exhausted' in text or 'out of memory' in text))
 
 
+def reason(error: BaseException) -> str:
+  """What an error of `out_of_memory` says first."""
+  return str(error).splitlines()[0][:200] if str(error) else 'MemoryError'
+
+
 @contextlib.contextmanager
 def explained(what: str, advice: str) -> Iterator[None]:
   """Says what to change when memory runs out.
@@ -90,6 +95,5 @@ def explained(what: str, advice: str) -> Iterator[None]:
   except (MemoryError, jax.errors.JaxRuntimeError) as e:
     if not out_of_memory(e):
       raise
-    first = str(e).splitlines()[0][:200] if str(e) else 'MemoryError'
     raise ValueError(
-        f'out of memory with {what} ({first}). Choose {advice}') from e
+        f'out of memory with {what} ({reason(e)}). Choose {advice}') from e

@@ -8,6 +8,8 @@ import sys
 import time
 from typing import Any, NamedTuple, TextIO
 
+from absl import logging
+
 
 class Progress(NamedTuple):
   update: Callable[..., None]  # update(n=1, **metrics): n more are done.
@@ -57,6 +59,20 @@ def progress(
   show = _bar if stream.isatty() else _lines
   with show(total, label, initial, unit, interval, stream, clock) as update:
     yield Progress(update)
+
+
+def warn_of_divergence(label: str, epoch: int, learning_rate: float) -> None:
+  """Says that a training diverged, and what may help."""
+  logging.warning(
+      '%s diverged in epoch %d: its learning_rate %g is too high for this '
+      'architecture; choose a lower one', label, epoch, learning_rate)
+
+
+def warn_of_search(label: str, record: Mapping[str, Any]) -> None:
+  """Says what is wrong with a gradient search, if its epoch's line says so."""
+  if record['warning']:
+    logging.warning('%s, epoch %d: %s', label, record['epoch'],
+                    record['warning'])
 
 
 @contextlib.contextmanager

@@ -11,7 +11,6 @@ import itertools
 import pathlib
 from typing import Any, NamedTuple
 
-from absl import logging
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -98,9 +97,7 @@ def run(folder: pathlib.Path, searcher: Searcher, seed: int, label: str
       shown['perplexity'] = record['supernet_perplexity']
       bar.update(**shown)
       board.write(record['epoch'], shown)
-      if record['warning']:
-        logging.warning('%s, epoch %d: %s', label, record['epoch'],
-                        record['warning'])
+      progress.warn_of_search(label, record)
     _, derived, records = descent.descend(
         jax.random.key(seed), searcher.search,
         lambda step: pairs(plan, seed, step), num_steps=ends[-1],

@@ -11,7 +11,6 @@ import functools
 import pathlib
 from typing import Any, NamedTuple
 
-from absl import logging
 import jax
 import numpy as np
 
@@ -116,9 +115,7 @@ def descend(
                  accuracy=record['supernet_accuracy'])
       board.write(record['epoch'], shown | {
           'supernet_accuracy': record['supernet_accuracy']})
-      if record['warning']:
-        logging.warning('%s, epoch %d: %s', label, record['epoch'],
-                        record['warning'])
+      progress.warn_of_search(label, record)
     found = descent.descend(
         jax.random.fold_in(jax.random.key(plan.seed), first), search,
         lambda step: pairs(plan, train, validation, first + step),

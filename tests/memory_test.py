@@ -55,3 +55,10 @@ def test_what_does_not_fit_says_what_to_change():
   with pytest.raises(jax.errors.JaxRuntimeError, match='INTERNAL'):
     with memory.explained('64 images', '32'):
       raise jax.errors.JaxRuntimeError('INTERNAL: x')
+
+
+@pytest.mark.parametrize('error, expected', [
+    (MemoryError(), 'MemoryError'),
+    (MemoryError('no room\nat all'), 'no room')])
+def test_the_reason_is_the_first_line(error, expected):
+  assert memory.reason(error) == expected

@@ -124,7 +124,7 @@ def train(
   except (MemoryError, jax.errors.JaxRuntimeError) as e:
     if not memory.out_of_memory(e):
       raise
-    child['error'] = f'out of memory: {str(e).splitlines()[0][:200]}'
+    child['error'] = f'out of memory: {memory.reason(e)}'
   if child['error']:
     logging.warning('child %s failed: %s', name_of(child['genotype']),
                     child['error'])

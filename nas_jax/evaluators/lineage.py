@@ -143,7 +143,7 @@ def train(
   except (MemoryError, jax.errors.JaxRuntimeError) as e:
     if not memory.out_of_memory(e):
       raise
-    return failed(f'out of memory: {str(e).splitlines()[0][:200]}')
+    return failed(f'out of memory: {memory.reason(e)}')
   if found is None:
     return failed('diverged')
   metrics['failed'] = 0.
